@@ -1,0 +1,1 @@
+"""Countless: three counting APIs over one log of events."""

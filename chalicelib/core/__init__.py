@@ -1,0 +1,1 @@
+"""The counting engine: rules without AWS, HTTP or any other I/O."""

@@ -1,0 +1,1 @@
+"""The client library of Countless and the `countless` command."""
