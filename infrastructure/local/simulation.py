@@ -1,0 +1,130 @@
+"""AWS in this process: moto, mended where it loses updates under threads or slows down as queues grow.
+
+moto is not made for threads: eight of them adding 1 to a counter lose some of it, and a message sent while another
+is being deleted can vanish. The mending here makes both exact; it works for mocked clients and for moto's server.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from moto import mock_aws
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+from moto.sqs.models import Message, SQSBackend
+
+DYNAMODB = threading.RLock()
+SQS = threading.RLock()
+
+LONG_POLL_STEP = 0.1
+"""Seconds after which a waiting receive looks again: messages become visible without telling anyone."""
+FIVE_YEARS = 5 * 365 * 86400
+"""DynamoDB leaves items alone that would have expired longer ago: they are taken for mistakes."""
+
+
+def mend() -> None:
+    """Make moto exact under threads; calling it again changes nothing."""
+    _locked(DynamoHandler, "call_action", DYNAMODB)
+    for name in (
+        "create_queue",
+        "send_message",
+        "send_message_batch",
+        "delete_message",
+        "delete_message_batch",
+        "change_message_visibility",
+        "change_message_visibility_batch",
+        "get_queue_attributes",
+        "set_queue_attributes",
+        "purge_queue",
+    ):
+        _locked(SQSBackend, name, SQS)
+    # It lists every attribute of the queue, some by counting messages, for each message received.
+    SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign]
+    if not hasattr(SQSBackend.receive_message, "mended"):
+        SQSBackend.receive_message = _receiving(SQSBackend.receive_message)  # type: ignore[method-assign]
+
+
+def _locked(owner: type, name: str, lock: threading.RLock) -> None:  # type: ignore[valid-type]
+    original: Callable[..., Any] = getattr(owner, name)
+    if hasattr(original, "mended"):
+        return
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the wrapped method takes and gives
+        with lock:  # type: ignore[attr-defined]
+            return original(*args, **kwargs)
+
+    call.mended = True  # type: ignore[attr-defined]
+    setattr(owner, name, call)
+
+
+def _never_too_old(_backend: SQSBackend, _queue: str, _message: Message) -> bool:
+    return True
+
+
+def _receiving(original: Callable[..., list[Message]]) -> Callable[..., list[Message]]:
+    """A receive that holds the lock only while it looks, never while it waits."""
+
+    @functools.wraps(original)
+    def receive(
+        backend: SQSBackend,
+        queue_name: str,
+        count: int,
+        wait_seconds_timeout: int,
+        visibility_timeout: int,
+        message_attribute_names: list[str] | None = None,
+    ) -> list[Message]:
+        until = time.monotonic() + wait_seconds_timeout
+        while True:
+            with SQS:
+                found = original(backend, queue_name, count, 0, visibility_timeout, message_attribute_names)
+            left = until - time.monotonic()
+            if found or left <= 0:
+                return found
+            queue = backend.get_queue(queue_name)
+            with queue._messages_lock:  # noqa: SLF001 - what a sender notifies
+                queue._messages_lock.wait(min(left, LONG_POLL_STEP))  # noqa: SLF001
+
+    receive.mended = True  # type: ignore[attr-defined]
+    return receive
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """While this is open, every AWS client of the process, in any thread, talks to moto."""
+    mend()
+    with mock_aws():
+        yield
+
+
+def expire(now: float) -> int:
+    """Delete the items whose time to live has passed, which moto never does; how many went."""
+    with DYNAMODB:
+        return sum(
+            _expire_table(table, now)
+            for account in list(dynamodb_backends.values())
+            for backend in list(account.values())
+            for table in list(backend.tables.values())
+        )
+
+
+def _expire_table(table: Table, now: float) -> int:
+    if table.ttl.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
+        return 0
+    attribute = table.ttl["AttributeName"]
+    old = [
+        item
+        for item in list(table.all_items())
+        if attribute in item.attrs
+        and item.attrs[attribute].type == "N"
+        and now - FIVE_YEARS < float(item.attrs[attribute].value) < now
+    ]
+    for item in old:
+        table.delete_item(item.hash_key, item.range_key)
+    return len(old)

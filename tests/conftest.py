@@ -1,0 +1,64 @@
+"""Fixtures: one simulated AWS for each test process, and the service's front door.
+
+Tables and queues are made once; tests keep apart by using accounts and streams of their own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import boto3
+import pytest
+from chalice.app import Chalice
+
+from infrastructure import storage
+from infrastructure.local import simulation
+from tests.front import FrontDoor
+
+
+@dataclass(frozen=True)
+class World:
+    """The simulated AWS, and the environment that leads the service to it."""
+
+    session: boto3.Session
+    environment: dict[str, str]
+
+    def drain(self, variable: str) -> list[str]:
+        """Take every visible message out of the queue that `variable` names; their bodies, in order."""
+        sqs = self.session.client("sqs")
+        url, bodies = self.environment[variable], list[str]()
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                bodies.append(message["Body"])
+        return bodies
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """moto with the tables, queues and bucket of `infrastructure/storage.py`, and os.environ set for it."""
+    with pytest.MonkeyPatch.context() as patch, simulation.simulated():
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "countless")
+        patch.setenv("POWERTOOLS_SERVICE_NAME", "countless")
+        session = boto3.Session(region_name="eu-central-1")
+        environment = storage.create(session, visibility=storage.Visibility.all(1))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield World(session, environment)
+
+
+@pytest.fixture(scope="session")
+def app(world: World) -> Chalice:
+    """The whole service, imported once its world stands."""
+    assert world
+    import app as module  # noqa: PLC0415 - not before AWS is simulated
+
+    return module.app
+
+
+@pytest.fixture
+def front(app: Chalice) -> FrontDoor:
+    """The service's front door: `front.get("/count?p=/")`."""
+    return FrontDoor(app)
