@@ -1,7 +1,9 @@
 """Who is who: accounts own users, keys and domains; a domain has facets, one for each surface."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import IntFlag
+from datetime import UTC, datetime
+from enum import IntFlag, StrEnum
 
 
 class Permission(IntFlag):
@@ -36,6 +38,20 @@ class Collect(IntFlag):
 DEFAULT_COLLECT = Collect(190)
 
 
+class Role(StrEnum):
+    """What a user may do in the account. Letters are stored and shown to clients, so they never change."""
+
+    READ = "r"
+    SETTINGS = "s"
+    ADMIN = "a"
+    SUPERUSER = "*"
+
+    @property
+    def administers(self) -> bool:
+        """Whether this role may make keys and use them."""
+        return self in (Role.ADMIN, Role.SUPERUSER)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The page-view facet of a domain: a GoatCounter site."""
@@ -55,6 +71,8 @@ class Site:
     collect_regions: frozenset[str] = field(default_factory=lambda: frozenset({"US", "RU", "CN"}))
     created_at: int = 0
     first_hit_at: int = 0
+    received_data: bool = False
+    """Whether anything was ever counted here."""
 
     @property
     def stream(self) -> str:
@@ -67,3 +85,79 @@ class Site:
         if flag is Collect.LOCATION:
             return bool(flags & (Collect.LOCATION | Collect.REGION))
         return bool(flags & flag)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who everything belongs to: an entity, as some clients call it."""
+
+    id: str
+    name: str
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who may sign in. Names and mail addresses are unique in the deployment."""
+
+    id: int
+    account: str
+    name: str
+    email: str
+    role: Role = Role.ADMIN
+    password: str = field(default="", repr=False)
+    """An argon2 hash."""
+    email_verified: bool = True
+    timezone: str = "UTC"
+    """The name of an IANA zone."""
+    created_at: int = 0
+
+    def offset(self, now: float) -> int:
+        """How far the user's clock is ahead of UTC at a moment, in seconds; 0 if nobody knows the zone."""
+        if self.timezone == "UTC":
+            return 0
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - most deployments never leave UTC
+
+        try:
+            ahead = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(self.timezone)).utcoffset()
+        except (KeyError, ValueError, OSError):
+            return 0
+        return int(ahead.total_seconds()) if ahead else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What is counted about, with a facet for each surface that knows it; a surface makes and removes its own."""
+
+    id: str
+    account: str
+    name: str
+    created_at: int = 0
+    site: Site | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody and everything of one account, as read in one go."""
+
+    account: Account
+    users: tuple[User, ...]
+    domains: tuple[Domain, ...]
+
+    def user(self, number: int) -> User | None:
+        """The user with this id."""
+        return next((user for user in self.users if user.id == number), None)
+
+    def sites(self) -> Iterator[Site]:
+        """The account's sites by id, so that the first one stays the first."""
+        return iter(sorted((domain.site for domain in self.domains if domain.site), key=lambda site: site.id))
+
+    def site(self, code: str | None, host: str) -> Site | None:
+        """The site that a request means: by code, else by host, else the account's only or first one.
+
+        None if the code is not one of this account's (page-view contract, section 16, decision 1).
+        """
+        sites = list(self.sites())
+        if code is not None:
+            return next((site for site in sites if site.code == code), None)
+        return next((site for site in sites if site.cname == host), sites[0] if sites else None)

@@ -1,0 +1,124 @@
+"""Keys: how they are made, recognised in a request's headers and compared, and what one may do.
+
+A key's token has 258 bits of randomness. That is why one round of SHA-256 protects it at rest: there is nothing to
+guess, so a slow hash would only slow down every request. Passwords, which people choose, get argon2 (`passwords`).
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .accounts import Permission
+from .errors import Forbidden, Unauthenticated
+
+_ALPHABET = string.digits + string.ascii_lowercase
+_LENGTH = 50
+_SHORTEST, _LONGEST = 11, 256
+ALL_SITES = -1
+"""In a key's list of sites: every site of the account, also those to come."""
+
+NO_HEADER = "no Authorization header"
+WRONG_FORMAT = "wrong format for Authorization header"
+UNKNOWN = "unknown token"
+ONLY_ADMINS = "only admins can create and use API keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as it is known: everything but the token itself, which is shown once and never stored."""
+
+    id: str
+    account: str
+    name: str
+    permissions: Permission
+    owner: int
+    """The id of the user who made it."""
+    sites: tuple[int, ...] = (ALL_SITES,)
+    created: int = 0
+    last_used: int = 0
+    """In Unix seconds, kept to the day; 0 for never."""
+    revoked: bool = False
+
+    def covers(self, site: int) -> bool:
+        """Whether it may touch this site of its account."""
+        return ALL_SITES in self.sites or site in self.sites
+
+    def require(self, any_of: Permission) -> None:
+        """Passes if the key has one of these permissions, or if none is asked for.
+
+        Raises:
+            Forbidden: it has none of them; the reason names them (page-view contract, section 1.2).
+        """
+        if any_of and not self.permissions & any_of:
+            names = ", ".join(f"'{_NAMES[flag]}'" for flag in _NAMES if flag & any_of)
+            raise Forbidden(f"requires {names} permissions")
+
+
+_NAMES = {
+    Permission.COUNT: "count",
+    Permission.EXPORT: "export",
+    Permission.SITE_READ: "site-read",
+    Permission.SITE_CREATE: "site-create",
+    Permission.SITE_UPDATE: "site-update",
+    Permission.STATS: "stats",
+}
+"""The permissions' names in messages, in the order in which messages list them."""
+
+
+def token() -> str:
+    """A new token: 50 characters of lower-case base 36, as GoatCounter's look."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+def digest(token: str) -> str:
+    """What is stored of a token, and what it is looked up by: 64 hexadecimal digits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Compares two secrets in a time that says nothing about where they differ."""
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def credential(headers: Mapping[str, str]) -> str:
+    """The token that a request carries; `headers` have lower-case names.
+
+    Understands `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as password, and, where there is
+    no Authorization at all, `X-RMTA-API-Key: TOKEN`.
+
+    Raises:
+        Unauthenticated: none, a malformed one, or one that cannot be a token (page-view contract, section 1.2).
+    """
+    authorization = headers.get("authorization", "")
+    if authorization:
+        found = _authorized(authorization)
+    elif "x-rmta-api-key" in headers:
+        found = headers["x-rmta-api-key"].strip()
+    else:
+        raise Unauthenticated(NO_HEADER)
+    if not _SHORTEST <= len(found) <= _LONGEST or not found.isascii():
+        raise Unauthenticated(UNKNOWN)
+    return found
+
+
+def _authorized(header: str) -> str:
+    words = header.split()
+    if len(words) != 2:
+        raise Unauthenticated(WRONG_FORMAT)
+    scheme, value = words
+    if scheme == "Bearer":
+        return value
+    if scheme != "Basic":
+        raise Unauthenticated(WRONG_FORMAT)
+    try:
+        _, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise Unauthenticated(WRONG_FORMAT) from None
+    if not colon:
+        raise Unauthenticated(WRONG_FORMAT)
+    return password

@@ -1,0 +1,144 @@
+"""The manifest: one item a stream that says which parts make up its rollups, and up to which segment they reach.
+
+Parts never change. A fold writes new parts and swings the manifest from one version to the next in one conditional
+write; until then nothing has happened, after it everything has.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import orjson
+
+from .cells import Packed
+from .columns import Reader, Writer
+from .segments import Kind
+
+
+class Ref(NamedTuple):
+    """A part, named. `low` and `high` are what it spans: paths, minutes of acceptance, or moments of a session."""
+
+    id: str
+    low: int
+    high: int
+    kinds: int = 0
+    size: int = 0
+
+
+class Run(NamedTuple):
+    """Parts of a period that were written together. Runs of a level merge into one of the next."""
+
+    level: int
+    parts: tuple[Ref, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its parts."""
+        return sum(part.size for part in self.parts)
+
+
+class Period(NamedTuple):
+    """Consecutive days, both from 1970 and both included: a day, or a month of closed days."""
+
+    first: int
+    last: int
+
+
+CLOSED = 99
+"""The level of a run that a sweep made of all there was: it stays for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the rollups of a stream are made of, up to and including the segment `watermark`."""
+
+    version: int = 0
+    """Of the manifest; 0 before the first is written."""
+    watermark: int = 0
+    epoch: int = 0
+    next_event: int = 1
+    next_session: int = 1
+    clock: int = 0
+    events: int = 0
+    """How many events the parts hold."""
+    counts: tuple[int, ...] = field(default_factory=lambda: tuple(int(kind is Kind.REF) for kind in Kind))
+    """How many names of each kind there are."""
+    names: tuple[Ref, ...] = ()
+    """Runs of names, oldest first; `low` and `high` are how many runs went into one, twice."""
+    sessions: tuple[Ref, ...] = ()
+    """The checkpoint: sessions, later runs over earlier; `high` is the clock of the newest session."""
+    titles: tuple[tuple[int, int, int, int], ...] = ()
+    """Titles in waiting: path, checksum, sightings, since."""
+    ids: tuple[Ref, ...] = ()
+    """Blocks of accepted message ids; `low` and `high` are the minutes of acceptance that they span."""
+    open: tuple[tuple[int, int, int], ...] = ()
+    """Messages of which a part is still to come: id, hits taken in, hits in all."""
+    periods: dict[Period, tuple[Run, ...]] = field(default_factory=dict)
+    compacted: int = 0
+    """Up to which segment the log was merged into large segments."""
+
+    def parts(self) -> set[str]:
+        """The ids of every part that it names."""
+        runs = (run for period in self.periods.values() for run in period)
+        named = (*self.names, *self.sessions, *self.ids, *(part for run in runs for part in run.parts))
+        return {part.id for part in named}
+
+    def pack(self) -> bytes:
+        """The manifest's bytes; its version stands beside them, for the condition to name."""
+        out = Writer()
+        body = {
+            "watermark": self.watermark,
+            "epoch": self.epoch,
+            "next_event": self.next_event,
+            "next_session": self.next_session,
+            "clock": self.clock,
+            "events": self.events,
+            "counts": self.counts,
+            "names": self.names,
+            "sessions": self.sessions,
+            "titles": self.titles,
+            "ids": self.ids,
+            "open": self.open,
+            "periods": [(*period, runs) for period, runs in sorted(self.periods.items())],
+            "compacted": self.compacted,
+        }
+        out.raw(orjson.dumps(body))
+        return out.frame(b"M", 1)
+
+    def swung(self, **changes: object) -> "Manifest":
+        """The manifest that follows this one."""
+        return replace(self, version=self.version + 1, **changes)  # type: ignore[arg-type]
+
+
+def unpack(version: int, data: bytes) -> Manifest:
+    """The manifest that `Manifest.pack` packed, of this version."""
+    body = orjson.loads(Reader(data, b"M", 1).raw())
+    return Manifest(
+        version=version,
+        watermark=body["watermark"],
+        epoch=body["epoch"],
+        next_event=body["next_event"],
+        next_session=body["next_session"],
+        clock=body["clock"],
+        events=body["events"],
+        counts=tuple(body["counts"]),
+        names=_refs(body["names"]),
+        sessions=_refs(body["sessions"]),
+        titles=tuple(map(tuple, body["titles"])),
+        ids=_refs(body["ids"]),
+        open=tuple(map(tuple, body["open"])),
+        periods={
+            Period(first, last): tuple(Run(level, _refs(parts)) for level, parts in runs)
+            for first, last, runs in body["periods"]
+        },
+        compacted=body["compacted"],
+    )
+
+
+def _refs(rows: Iterable[list[int | str]]) -> tuple[Ref, ...]:
+    return tuple(Ref(*row) for row in rows)  # type: ignore[arg-type]
+
+
+def ref_of(part_id: str, packed: Packed) -> Ref:
+    """The reference to a part of a period under an id."""
+    return Ref(part_id, packed.low, packed.high, packed.kinds, len(packed.data))

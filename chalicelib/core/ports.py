@@ -1,0 +1,71 @@
+"""What the engine asks of the world. `aws` answers with DynamoDB, S3 and SQS."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Item(NamedTuple):
+    """A segment as the log holds it."""
+
+    number: int
+    data: bytes
+
+
+class LogStore(Protocol):
+    """The segments of every stream, by number."""
+
+    def read(self, stream: str, after: int, up_to: int | None = None, at_most: int | None = None) -> Sequence[Item]:
+        """Consistently reads the segments with numbers above `after`, in order.
+
+        Ends after `up_to`, or once roughly `at_most` bytes are read (then it may read more later).
+        """
+
+    def put(self, stream: str, number: int, data: bytes, expires: int | None) -> None:
+        """Writes a new segment.
+
+        Raises:
+            Conflict: the number is taken, perhaps by this very call if its first answer was lost.
+        """
+
+    def replace(self, stream: str, number: int, old: bytes, new: bytes, expires: int | None) -> None:
+        """Rewrites a segment.
+
+        Raises:
+            Conflict: it is not, or no longer, what `old` says.
+        """
+
+
+class RollupStore(Protocol):
+    """Manifest and parts of every stream's rollups."""
+
+    def manifest(self, stream: str) -> tuple[int, bytes] | None:
+        """Consistently reads the manifest's version and bytes; None if there is none yet."""
+
+    def swing(self, stream: str, version: int, data: bytes) -> None:
+        """Writes the manifest of this version over the one before it (or over none, for version 1).
+
+        Raises:
+            Conflict: the one that is there is another, perhaps this very one if the first answer was lost.
+        """
+
+    def get(self, stream: str, ids: Collection[str]) -> dict[str, bytes]:
+        """Reads parts; those that are gone are missing from the answer."""
+
+    def put(self, stream: str, parts: Mapping[str, bytes], expires: int | None) -> None:
+        """Writes parts. Writing the same again changes nothing."""
+
+    def expire(self, stream: str, ids: Collection[str], at: int) -> None:
+        """Lets parts end at a moment, in Unix seconds."""
+
+    def ids(self, stream: str) -> list[str]:
+        """The ids of every part that is stored, also of those that no manifest names."""
+
+    def drop(self, stream: str, version: int) -> None:
+        """Removes the manifest of this version: the rollups start anew from the log."""
+
+
+class Folds(Protocol):
+    """Where a fold is asked for."""
+
+    def ask(self, stream: str, head: int) -> None:
+        """Asks for a fold of the stream, soon; asking twice is harmless."""

@@ -1,0 +1,175 @@
+"""A segment: some of a stream's events, packed into the bytes of one item of the log.
+
+A segment stands alone: it holds the names that it is the first to use, the sessions that it touches, and which range
+of which message it took in. Format 1 is the order of `pack`; a reader refuses any other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from .columns import Reader, Writer
+
+_KIND, _VERSION = b"S", 1
+
+
+class Kind(IntEnum):
+    """What a name is a name of. Ids are given in each kind by first appearance, from 1; 0 stands for no name."""
+
+    PATH = 0
+    REF = 1
+    CAMPAIGN = 2
+    BROWSER = 3
+    SYSTEM = 4
+    LOCATION = 5
+    LANGUAGE = 6
+
+
+class Taken(NamedTuple):
+    """The range of a message that a segment holds: `count` of its `total` hits, from index `start`."""
+
+    id: int
+    accepted: int
+    derived: bool
+    start: int
+    count: int
+    total: int
+
+
+class Touched(NamedTuple):
+    """A session that a segment touches: its number, the key it is found by, and the key before a change of salt."""
+
+    number: int
+    key: int
+    previous: int
+
+
+class Retitle(NamedTuple):
+    """A path's title was replaced, as seen at the event with this index in the segment."""
+
+    index: int
+    path: int
+    title: str
+
+
+@dataclass(slots=True)
+class Columns:
+    """The events of a segment, a list for each property, all of one length."""
+
+    id: list[int] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    path: list[int] = field(default_factory=list)
+    ref: list[int] = field(default_factory=list)
+    campaign: list[int] = field(default_factory=list)
+    browser: list[int] = field(default_factory=list)
+    system: list[int] = field(default_factory=list)
+    location: list[int] = field(default_factory=list)
+    language: list[int] = field(default_factory=list)
+    width: list[int] = field(default_factory=list)
+    flags: list[int] = field(default_factory=list)
+    """`FIRST` and `EVENT`."""
+    session: list[int] = field(default_factory=list)
+    """1 + the index in the segment's sessions; 0 for no session."""
+    title: list[int] = field(default_factory=list)
+    """Checksum of a title that differs from the path's; 0 if it does not."""
+
+    def all(self) -> Iterator[list[int]]:
+        """Every column, in the order of the format."""
+        for name in self.__slots__:
+            yield getattr(self, name)
+
+
+FIRST = 1
+"""The event is its session's first on this path: a visit."""
+EVENT = 2
+"""The path is an event's name."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """One link of a stream's log.
+
+    `first` to `number` are the numbers that it covers: one number as appended, a run once old segments are merged.
+    `epoch` counts the redactions of the stream: whoever holds older knowledge has to look again.
+    """
+
+    number: int
+    first: int
+    epoch: int = 0
+    next_event: int = 1
+    """The id that the event after this segment gets: ids stay dense where redaction left a segment empty."""
+    next_session: int = 1
+    clock: int = 0
+    """The latest moment of acceptance in the stream so far, in Unix seconds."""
+    taken: list[Taken] = field(default_factory=list)
+    names: list[list[str]] = field(default_factory=lambda: [[] for _ in Kind])
+    first_names: list[int] = field(default_factory=lambda: [1 for _ in Kind])
+    """For each kind, the id of the first of its names here."""
+    sessions: list[Touched] = field(default_factory=list)
+    retitles: list[Retitle] = field(default_factory=list)
+    events: Columns = field(default_factory=Columns)
+
+    def __len__(self) -> int:
+        return len(self.events.id)
+
+    def pack(self) -> bytes:
+        """The segment's bytes."""
+        out = Writer()
+        for value in (self.number, self.first, self.epoch, self.next_event, self.next_session, self.clock):
+            out.uint(value)
+        _put_taken(out, self.taken)
+        for first, names in zip(self.first_names, self.names, strict=True):
+            out.uint(first)
+            out.texts(names)
+        out.deltas([session.number for session in self.sessions])
+        out.column([session.key for session in self.sessions])
+        out.column([session.previous for session in self.sessions])
+        out.column([retitle.index for retitle in self.retitles])
+        out.column([retitle.path for retitle in self.retitles])
+        out.texts([retitle.title for retitle in self.retitles])
+        columns = self.events.all()
+        out.deltas(next(columns))  # ids
+        out.deltas(next(columns))  # times
+        for column in columns:
+            out.column(column)
+        return out.frame(_KIND, _VERSION)
+
+
+def unpack(data: bytes) -> Segment:
+    """The segment that `Segment.pack` packed.
+
+    Raises:
+        BrokenLog: the bytes are damaged, or of another format.
+    """
+    reader = Reader(data, _KIND, _VERSION)
+    head = [reader.uint() for _ in range(6)]
+    segment = Segment(*head, taken=_get_taken(reader))
+    for kind in Kind:
+        segment.first_names[kind] = reader.uint()
+        segment.names[kind] = reader.texts()
+    numbers = reader.deltas()
+    segment.sessions = list(map(Touched, numbers, reader.column(), reader.column()))
+    segment.retitles = list(map(Retitle, reader.column(), reader.column(), reader.texts()))
+    ids, times = reader.deltas(), reader.deltas()
+    segment.events = Columns(ids, times, *(reader.column() for _ in range(len(Columns.__slots__) - 2)))
+    return segment
+
+
+def _put_taken(out: Writer, taken: list[Taken]) -> None:
+    out.column([message.id for message in taken])
+    out.deltas([message.accepted for message in taken])
+    out.column([message.derived for message in taken])
+    out.column([message.start for message in taken])
+    out.column([message.count for message in taken])
+    out.column([message.total - message.count for message in taken])
+
+
+def _get_taken(reader: Reader) -> list[Taken]:
+    ids, accepted = reader.column(), reader.deltas()
+    derived, starts, counts = reader.column(), reader.column(), reader.column()
+    rest = reader.column()
+    return [
+        Taken(i, a, bool(d), s, c, c + r)
+        for i, a, d, s, c, r in zip(ids, accepted, derived, starts, counts, rest, strict=True)
+    ]
