@@ -127,7 +127,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What is counted about, with a facet for each surface that knows it; a surface makes and removes its own."""
+    """What is counted about, with a facet for each surface that knows it; a surface makes and removes its
+    own.
+    """
 
     id: str
     account: str

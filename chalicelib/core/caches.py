@@ -1,7 +1,7 @@
 """A small memory with an end to everything: what a process may remember of the world, and for how long."""
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -22,13 +22,22 @@ class Memory(Generic[K, V]):
 
     def get(self, key: K, ask: Callable[[], V]) -> V:
         """The value that is remembered, else what `ask` says. A clock that was set back forgets."""
-        now = self._clock()
         kept = self._kept.get(key)
-        if kept is not None and kept[0] <= now < kept[0] + self._seconds:
+        if kept is not None and self._fresh(kept[0]):
             return kept[1]
         value = ask()
         self.put(key, value)
         return value
+
+    def __contains__(self, key: K) -> bool:
+        """Whether it is remembered."""
+        kept = self._kept.get(key)
+        return kept is not None and self._fresh(kept[0])
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """What is remembered, also what is about to be forgotten."""
+        for key, (_, value) in list(self._kept.items()):
+            yield key, value
 
     def put(self, key: K, value: V) -> None:
         """Remembers a value from now on; the one remembered longest makes room for it."""
@@ -43,3 +52,10 @@ class Memory(Generic[K, V]):
     def forget(self, key: K) -> None:
         """As if it had never been known."""
         self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        """As if nothing had ever been known."""
+        self._kept.clear()
+
+    def _fresh(self, since: float) -> bool:
+        return since <= self._clock() < since + self._seconds

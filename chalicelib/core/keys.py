@@ -1,7 +1,8 @@
 """Keys: how they are made, recognised in a request's headers and compared, and what one may do.
 
-A key's token has 258 bits of randomness. That is why one round of SHA-256 protects it at rest: there is nothing to
-guess, so a slow hash would only slow down every request. Passwords, which people choose, get argon2 (`passwords`).
+A key's token has 258 bits of randomness. That is why one round of SHA-256 protects it at rest: there is
+nothing to guess, so a slow hash would only slow down every request. Passwords, which people choose, get
+argon2 (`passwords`).
 """
 
 import base64
@@ -88,11 +89,12 @@ def same(one: str, other: str) -> bool:
 def credential(headers: Mapping[str, str]) -> str:
     """The token that a request carries; `headers` have lower-case names.
 
-    Understands `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as password, and, where there is
-    no Authorization at all, `X-RMTA-API-Key: TOKEN`.
+    Understands `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as password, and, where
+    there is no Authorization at all, `X-RMTA-API-Key: TOKEN`.
 
     Raises:
-        Unauthenticated: none, a malformed one, or one that cannot be a token (page-view contract, section 1.2).
+        Unauthenticated: none, a malformed one, or one that cannot be a token (page-view contract, section
+        1.2).
     """
     authorization = headers.get("authorization", "")
     if authorization:

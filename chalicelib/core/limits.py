@@ -1,9 +1,9 @@
 """Rate limits: the plans, and exact fixed windows that start at a caller's first request.
 
-What is stored of a caller is one small record with, for each window, when it opened and how much of it is used.
-`plan_step` says what a request may do to that record; whoever stores it makes the step conditional on nothing having
-changed its premises (`aws.limits`). A request charges all of its windows or none: one that the window of a second
-refuses costs nothing in the window of an hour (page-view contract, sections 8.5 and 9).
+What is stored of a caller is one small record with, for each window, when it opened and how much of it is
+used. `plan_step` says what a request may do to that record; whoever stores it makes the step conditional on
+nothing having changed its premises (`aws.limits`). A request charges all of its windows or none: one that the
+window of a second refuses costs nothing in the window of an hour (page-view contract, sections 8.5 and 9).
 """
 
 import math
@@ -59,7 +59,8 @@ def plans(text: str) -> dict[str, Window]:
     return out
 
 
-class Used(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Used:
     """A window of one caller: when it opened, in Unix milliseconds, and how many requests passed since."""
 
     opened: int
@@ -97,7 +98,8 @@ def plan_step(windows: Sequence[Window], record: Record, now: int) -> Step:
     """What a request may do at `now` (Unix milliseconds) to a record that was last seen so.
 
     Raises:
-        RateLimited: the first window that is used up refuses it. As a window only fills while it is open, that holds
+        RateLimited: the first window that is used up refuses it. As a window only fills while it is open,
+        that holds
             for the true record too, however old `record` is.
     """
     opens, charges = [], []
@@ -122,7 +124,9 @@ def standing(window: Window, record: Record, now: int) -> Standing:
 
 
 class Local:
-    """Windows in this process's memory alone: for counting pixels, where a write for each would cost too much."""
+    """Windows in this process's memory alone: for counting pixels, where a write for each would cost too
+    much.
+    """
 
     def __init__(self, window: Window, size: int = 10_000) -> None:
         self._window = window
@@ -146,9 +150,7 @@ class Local:
         return standing(self._window, {name: after}, at)
 
     def _make_room(self, now: int) -> None:
-        self._records = {
-            caller: used for caller, used in self._records.items() if is_open(self._window, used, now)
-        }
+        self._records = {caller: used for caller, used in self._records.items() if is_open(self._window, used, now)}
         if len(self._records) >= self._size:
             self._records.clear()
 

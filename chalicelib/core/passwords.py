@@ -1,4 +1,6 @@
-"""Passwords: hashed with argon2, which is slow on purpose because people choose passwords that can be guessed."""
+"""Passwords: hashed with argon2, which is slow on purpose because people choose passwords that can be
+guessed.
+"""
 
 
 def hashed(password: str) -> str:

@@ -1,8 +1,10 @@
-"""The salts that sessions are keyed with: which one counts when, and how they rotate (page-view contract, section 6).
+"""The salts that sessions are keyed with: which one counts when, and how they rotate (page-view contract,
+section 6).
 
-A new salt is announced some minutes before it counts, longer than any process remembers the old announcement. So all
-processes change over at the same moment, without talking to each other. The salt before it stays for one rotation,
-so that sessions that were alive at the change are still recognised; what is older is deleted for good.
+A new salt is announced some minutes before it counts, longer than any process remembers the old announcement.
+So all processes change over at the same moment, without talking to each other. The salt before it stays for
+one rotation, so that sessions that were alive at the change are still recognised; what is older is deleted
+for good.
 """
 
 import secrets
@@ -43,7 +45,8 @@ class Rotation:
         return Salts(self.salts[index].secret, self.salts[index - 1].secret)
 
     def rotated(self, now: float, fresh: bytes) -> "Rotation":
-        """What holds after a look at the clock: a new salt once the newest is a day old, and none that is done with.
+        """What holds after a look at the clock: a new salt once the newest is a day old, and none that is
+        done with.
 
         Looking often is harmless: nothing changes before it is time.
         """

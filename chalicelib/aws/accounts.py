@@ -1,0 +1,319 @@
+"""Who is who, kept in DynamoDB: accounts, users, domains with their sites, and keys.
+
+What requests ask for is remembered for half a minute, absence too: so that is how long a revoked key may live
+on.
+"""
+
+import secrets
+import string
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.transactions import TransactWrite
+
+from chalicelib.core import keys, passwords
+from chalicelib.core.accounts import Account, Permission, Roster, Site, User
+from chalicelib.core.caches import Memory
+from chalicelib.core.errors import Invalid, NotFound, Unauthenticated, Unavailable
+from chalicelib.core.keys import Key
+from chalicelib.settings import Settings
+
+from . import records
+from .records import partition
+from .tables import Counter, Document, DomainDocument, KeyDocument, KeyPointer, Taken, bind
+
+REMEMBERED = 30.0
+"""Seconds for which a process believes what it has read."""
+_DAY = 86_400
+_HALF_DAY = 43_200
+EVERYTHING = Permission(126)
+"""Every permission there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new account; `token` is shown here and never again."""
+
+    account: Account
+    user: User
+    site: Site
+    key: Key
+    token: str = field(repr=False)
+
+
+class Accounts:
+    """The store.
+
+    Every method may raise `Unavailable` when DynamoDB does not answer or is throttling.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        bind(settings)
+        self._clock = clock
+        self._rosters: Memory[str, Roster | None] = Memory(200, REMEMBERED, clock)
+        self._keys: Memory[str, Key] = Memory(1000, REMEMBERED, clock)
+        self._strangers: Memory[str, None] = Memory(1000, REMEMBERED, clock)
+        self._public: Memory[tuple[str | None, str], Site | None] = Memory(1000, REMEMBERED, clock)
+
+    # Making
+
+    def create_account(  # noqa: PLR0913 - what an account cannot do without
+        self,
+        *,
+        name: str,
+        username: str,
+        email: str,
+        password: str,
+        domain: str,
+        code: str | None = None,
+        cname: str | None = None,
+    ) -> Created:
+        """Makes an account with its first user, domain, site and a key that may do everything; all or
+        nothing.
+
+        Raises:
+            Invalid: the user's name, the mail address, the code or the host is taken.
+        """
+        now = int(self._clock())
+        account = Account(_id(), name, now)
+        user = User(
+            id=self._next("user"),
+            account=account.id,
+            name=username,
+            email=email,
+            password=passwords.hashed(password),
+            created_at=now,
+        )
+        site = self._new_site(account.id, code, cname, now)
+        key = Key(_id(), account.id, name, EVERYTHING, user.id, created=now)
+        token = keys.token()
+        self._create(
+            [
+                *records.new_account(account),
+                *records.new_user(user),
+                *records.new_site(domain, site),
+                *records.new_key(key, keys.digest(token)),
+            ]
+        )
+        self._public.clear()
+        return Created(account, user, site, key, token)
+
+    def create_site(self, account: str, domain: str, code: str | None = None, cname: str | None = None) -> Site:
+        """Makes a domain with a site facet; without a code it gets a random one.
+
+        Raises:
+            Invalid: the code or the host is taken.
+        """
+        site = self._new_site(account, code, cname, int(self._clock()))
+        self._create(records.new_site(domain, site))
+        self._rosters.forget(account)
+        self._public.clear()
+        return site
+
+    def issue_key(
+        self,
+        account: str,
+        owner: int,
+        name: str,
+        permissions: Permission = EVERYTHING,
+        sites: Sequence[int] = (keys.ALL_SITES,),
+    ) -> tuple[Key, str]:
+        """Makes a key, and the token that nobody will be told again."""
+        key = Key(_id(), account, name, permissions, owner, tuple(sites), created=int(self._clock()))
+        token = keys.token()
+        self._create(records.new_key(key, keys.digest(token)))
+        self._strangers.forget(keys.digest(token))
+        return key, token
+
+    def revoke_key(self, account: str, key: str) -> None:
+        """Ends a key. Other processes may honour it for another half minute.
+
+        Raises:
+            NotFound: the account has no such key.
+        """
+        with _answering():
+            try:
+                digest = KeyPointer.get(f"keys#{account}", key).digest
+                KeyDocument(f"token#{digest}", "key").update(
+                    actions=[KeyDocument.revoked.set(True)], condition=KeyDocument.pk.exists()
+                )
+            except DoesNotExist:
+                raise NotFound("key") from None
+        self._keys.forget(digest)
+
+    # Asking
+
+    def key(self, token: str) -> Key:
+        """The key with this token.
+
+        Raises:
+            Unauthenticated: nobody knows it, or it was revoked.
+        """
+        digest = keys.digest(token)
+        if digest in self._strangers:
+            raise Unauthenticated(keys.UNKNOWN)
+        try:
+            key = self._keys.get(digest, lambda: self._read_key(digest))
+        except DoesNotExist:
+            self._strangers.put(digest, None)
+            raise Unauthenticated(keys.UNKNOWN) from None
+        if key.revoked:
+            raise Unauthenticated(keys.UNKNOWN)
+        return key
+
+    def roster(self, account: str) -> Roster:
+        """Everybody and everything of an account, in one call.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        found = self._rosters.get(account, lambda: self._read_roster(account))
+        if found is None:
+            raise NotFound("account")
+        return found
+
+    def public_site(self, code: str | None, host: str) -> Site | None:
+        """The site that a request without a credential means.
+
+        By code if there is one; else the one with this host, else the deployment's only one. None if that
+        leaves none, or a choice.
+        """
+        return self._public.get((code, host), lambda: self._find_public(code, host))
+
+    def sites(self) -> Iterator[Site]:
+        """Every site of the deployment, by id. For jobs: it reads them one by one."""
+        with _answering():
+            for entry in Taken.query("sites"):
+                if (site := _read_site(entry)) is not None:
+                    yield site
+
+    # Noting
+
+    def note_use(self, key: Key) -> None:
+        """Keeps when a key was last used, to the day: at most one call a day and process."""
+        now = int(self._clock())
+        if now - key.last_used < _DAY:
+            return
+        digest = next((known for known, kept in self._keys.items() if kept.id == key.id), None)
+        if digest is None:
+            return
+        self._keys.put(digest, replace(key, last_used=now))
+        self._attempt(
+            KeyDocument(f"token#{digest}", "key"),
+            [KeyDocument.last_used.set(now)],
+            KeyDocument.pk.exists() & (KeyDocument.last_used < now),
+        )
+
+    def note_hits(self, site: Site, earliest: int) -> None:
+        """Keeps that a site has data, and since when: `first_hit_at` moves to 12 hours before an earlier hit.
+
+        Called before hits are accepted, so that it is true once they are; if they are not after all, the date
+        is a lower bound too low, which harms nobody (page-view contract, section 3.3).
+        """
+        if site.received_data and earliest >= site.first_hit_at:
+            return
+        document = DomainDocument(partition(site.account), f"domain#{site.domain}")
+        since = earliest - _HALF_DAY
+        if earliest < site.first_hit_at:
+            actions = [DomainDocument.received_data.set(True), DomainDocument.first_hit_at.set(since)]
+            self._attempt(document, actions, DomainDocument.first_hit_at > since)
+        else:
+            self._attempt(document, [DomainDocument.received_data.set(True)], DomainDocument.pk.exists())
+        self._rosters.forget(site.account)
+        self._public.clear()
+
+    # Within
+
+    def _next(self, kind: str) -> int:
+        """A number that was never given before. A lost answer leaves a gap, which harms nobody."""
+        counter = Counter("counter", kind)
+        with _answering():
+            counter.update(actions=[Counter.value.add(1)])
+        return int(counter.value)
+
+    def _new_site(self, account: str, code: str | None, cname: str | None, now: int) -> Site:
+        return Site(
+            account=account,
+            domain=_id(),
+            id=self._next("site"),
+            code=(code or f"serve-{_id(6)}").lower(),
+            cname=cname.lower() if cname else None,
+            created_at=now,
+            first_hit_at=now,
+        )
+
+    def _create(self, new: Sequence[records.New]) -> None:
+        with _answering():
+            try:
+                with TransactWrite(connection=Connection()) as transaction:
+                    for item in new:
+                        transaction.save(item.document, condition=Document.pk.does_not_exist())
+            except TransactWriteError as error:
+                reasons = error.cancellation_reasons
+                taken = [
+                    item.field
+                    for item, reason in zip(new, reasons, strict=False)
+                    if reason is not None and reason.code == "ConditionalCheckFailed"
+                ]
+                if not taken:
+                    raise
+                raise Invalid(fields={name: ["already exists"] for name in taken}) from None
+
+    def _attempt(self, document: Document, actions: list, condition: object) -> None:  # type: ignore[type-arg]
+        """Updates if the condition holds; that it does not is fine."""
+        with _answering():
+            try:
+                document.update(actions=actions, condition=condition)  # type: ignore[arg-type]
+            except UpdateError as error:
+                if error.cause_response_code != "ConditionalCheckFailedException":
+                    raise
+
+    def _read_key(self, digest: str) -> Key:
+        with _answering():
+            return records.key(KeyDocument.get(f"token#{digest}", "key", consistent_read=True))
+
+    def _read_roster(self, account: str) -> Roster | None:
+        with _answering():
+            return records.roster(list(Document.query(partition(account), consistent_read=True)))
+
+    def _find_public(self, code: str | None, host: str) -> Site | None:
+        with _answering():
+            if code is not None:
+                return _pointed("code", code.lower())
+            if (site := _pointed("cname", host)) is not None:
+                return site
+            entries = list(Taken.query("sites", limit=2, page_size=2))
+            return _read_site(entries[0]) if len(entries) == 1 else None
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turns what DynamoDB could not do into our own word for it."""
+    try:
+        yield
+    except DoesNotExist:
+        raise
+    except PynamoDBException as error:
+        raise Unavailable(f"documents: {error.cause_response_code or type(error.cause).__name__}") from error
+
+
+def _id(length: int = 12) -> str:
+    return "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(length))
+
+
+def _pointed(kind: str, value: str) -> Site | None:
+    try:
+        return _read_site(Taken.get(f"taken#{kind}", value, consistent_read=True)) if value else None
+    except DoesNotExist:
+        return None
+
+
+def _read_site(pointer: Taken) -> Site | None:
+    try:
+        return records.site(DomainDocument.get(partition(pointer.account), f"domain#{pointer.domain}"))
+    except DoesNotExist:
+        return None

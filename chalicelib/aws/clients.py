@@ -1,0 +1,87 @@
+"""boto3 clients, each made when it is first asked for: from one session, with time limits that suit a
+function.
+"""
+
+import threading
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+    from types_boto3_ssm import SSMClient
+
+_making = threading.Lock()
+CONNECT, READ = 2.0, 5.0
+"""Seconds to wait for a connection and for an answer: a request has 29, and several calls to make."""
+ATTEMPTS = 4
+
+
+def _config(attempts: int) -> "Config":
+    from botocore.config import Config  # noqa: PLC0415
+
+    return Config(
+        connect_timeout=CONNECT,
+        read_timeout=READ,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        max_pool_connections=16,
+        tcp_keepalive=True,
+    )
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """DynamoDB for calls that may be repeated: botocore does so when an answer is lost."""
+    import boto3  # noqa: PLC0415 - nothing is connected, or loaded, before it is needed
+
+    with _making:
+        return boto3.client("dynamodb", config=_config(ATTEMPTS))
+
+
+@cache
+def dynamodb_once() -> "DynamoDBClient":
+    """DynamoDB for calls that must not be repeated, such as `ADD`: one attempt, and a lost answer is the
+    caller's.
+    """
+    import boto3  # noqa: PLC0415
+
+    with _making:
+        return boto3.client("dynamodb", config=_config(1))
+
+
+@cache
+def sqs() -> "SQSClient":
+    """SQS."""
+    import boto3  # noqa: PLC0415
+
+    with _making:
+        return boto3.client("sqs", config=_config(ATTEMPTS))
+
+
+@cache
+def s3() -> "S3Client":
+    """S3."""
+    import boto3  # noqa: PLC0415
+
+    with _making:
+        return boto3.client("s3", config=_config(ATTEMPTS))
+
+
+@cache
+def ssm() -> "SSMClient":
+    """The parameter store."""
+    import boto3  # noqa: PLC0415
+
+    with _making:
+        return boto3.client("ssm", config=_config(ATTEMPTS))
+
+
+def forget() -> None:
+    """Drops every client, and the session they came from: for tests, whose worlds end."""
+    import boto3  # noqa: PLC0415
+
+    for made in (dynamodb, dynamodb_once, sqs, s3, ssm):
+        made.cache_clear()
+    boto3.DEFAULT_SESSION = None

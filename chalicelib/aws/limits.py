@@ -1,0 +1,165 @@
+"""Exact rate limits across all processes: one small item a caller, one conditional update a request.
+
+The update says what the process believes of the caller's windows and changes all of them at once, so it can
+only succeed while no window is used up; when it fails, the item comes back with the refusal and the process
+knows. A window only fills while it is open, so a window seen full stays full: refusals after the first cost
+no call.
+"""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.caches import Memory
+from chalicelib.core.errors import RateLimited
+from chalicelib.core.limits import Standing, Step, Used, Window, plan_step, standing
+from chalicelib.settings import Settings
+
+from . import clients
+
+_TRIES = 8
+_BEYOND = 3600
+"""Seconds for which an item may stay after its longest window: DynamoDB removes it some time later, free of
+charge.
+"""
+_THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionInProgressException",
+}
+_PAUSE = 1.0
+"""Seconds to stay away when DynamoDB itself is throttling the caller's item."""
+
+
+class Limiter:
+    """Charges requests to their callers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        secret: Callable[[], bytes],
+        passed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`secret` keys the hashes of addresses; `passed` hears of requests that could not be charged."""
+        self._table = settings.limits_table
+        self._secret = secret
+        self._passed = passed
+        self._clock = clock
+        self._seen: Memory[str, dict[str, Used]] = Memory(10_000, 7200, clock)
+
+    def caller(self, address: str) -> str:
+        """What stands for an address: a keyed hash, of its /64 network if it is an IPv6 address."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            network = address
+        else:
+            wide = parsed.version == 6
+            network = str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)) if wide else parsed)
+        key = hmac.digest(self._secret(), b"limits", "sha256")
+        return base64.urlsafe_b64encode(hmac.digest(key, network.encode(), hashlib.sha256)[:16]).decode("ascii")
+
+    def take(self, caller: str, windows: Sequence[Window]) -> Standing:
+        """Charges one request to all of these windows of a caller, or to none of them.
+
+        Returns where the caller stands in the last of them. If DynamoDB cannot answer the request passes:
+        guarding the door must not close the shop.
+
+        Raises:
+            RateLimited: one of the windows is used up, or so many requests come at once that DynamoDB refuses
+            more.
+        """
+        record: dict[str, Used] = self._seen.get(caller, dict)
+        for _ in range(_TRIES):
+            now = int(self._clock() * 1000)
+            step = plan_step(windows, record, now)
+            try:
+                record = self._update(caller, windows, step, now)
+            except _Changed as changed:
+                record = changed.record
+                self._seen.put(caller, record)
+                continue
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _THROTTLED:
+                    raise RateLimited(windows[-1].requests, _PAUSE) from error
+                return self._unguarded(windows[-1])
+            except BotoCoreError:
+                return self._unguarded(windows[-1])
+            self._seen.put(caller, record)
+            return standing(windows[-1], record, now)
+        raise RateLimited(windows[-1].requests, _PAUSE)
+
+    def _unguarded(self, window: Window) -> Standing:
+        self._passed()
+        return Standing(window.requests, window.requests, 0.0)
+
+    def _update(self, caller: str, windows: Sequence[Window], step: Step, now: int) -> dict[str, Used]:
+        expression = _Expression(step, now, now // 1000 + max(window.seconds for window in windows) + _BEYOND)
+        try:
+            answer = clients.dynamodb_once().update_item(
+                TableName=self._table,
+                Key={"pk": {"S": caller}},
+                UpdateExpression=expression.update,
+                ConditionExpression=expression.condition,
+                ExpressionAttributeNames=expression.names,
+                ExpressionAttributeValues=expression.values,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            response: Mapping[str, Any] = error.response
+            raise _Changed(_record(response.get("Item", {}))) from None
+        return _record(answer["Attributes"])
+
+
+class _Changed(Exception):  # noqa: N818 - not an error: news
+    """The record is not what it was believed to be."""
+
+    def __init__(self, record: dict[str, Used]) -> None:
+        super().__init__()
+        self.record = record
+
+
+class _Expression:
+    """A step in DynamoDB's words. Attributes are `o.NAME` (opened) and `n.NAME` (number of requests)."""
+
+    def __init__(self, step: Step, now: int, expires: int) -> None:
+        self.names: dict[str, str] = {"#expires": "expires"}
+        self.values: dict[str, Any] = {":one": {"N": "1"}, ":expires": {"N": str(expires)}}
+        conditions, changes = [], ["#expires = :expires"]
+        for at, window in enumerate(step.opens):
+            self._name(at, window)
+            self.values[":now"] = {"N": str(now)}
+            self.values[f":ended{at}"] = {"N": str(now - window.seconds * 1000)}
+            conditions.append(f"(attribute_not_exists(#o{at}) OR #o{at} <= :ended{at})")
+            changes += [f"#o{at} = :now", f"#n{at} = :one"]
+        for at, (window, used) in enumerate(step.charges, len(step.opens)):
+            self._name(at, window)
+            self.values[f":opened{at}"] = {"N": str(used.opened)}
+            self.values[f":limit{at}"] = {"N": str(window.requests)}
+            conditions.append(f"#o{at} = :opened{at} AND #n{at} < :limit{at}")
+            changes.append(f"#n{at} = #n{at} + :one")
+        self.condition = " AND ".join(conditions)
+        self.update = "SET " + ", ".join(changes)
+
+    def _name(self, at: int, window: Window) -> None:
+        self.names[f"#o{at}"] = f"o.{window.name}"
+        self.names[f"#n{at}"] = f"n.{window.name}"
+
+
+def _record(item: Mapping[str, Any]) -> dict[str, Used]:
+    return {
+        name[2:]: Used(int(value["N"]), int(item[f"n.{name[2:]}"]["N"]))
+        for name, value in item.items()
+        if name.startswith("o.")
+    }

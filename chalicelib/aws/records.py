@@ -1,0 +1,184 @@
+"""Turns what the core speaks of into items of the `documents` table, and back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.core.accounts import Account, Collect, Domain, Permission, Role, Roster, Site, User
+from chalicelib.core.keys import Key
+
+from .tables import (
+    AccountDocument,
+    Document,
+    DomainDocument,
+    KeyDocument,
+    KeyPointer,
+    Taken,
+    UserDocument,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """An item to create, and the name of the field that is at fault if it is there already."""
+
+    document: Document
+    field: str
+
+
+def partition(account: str) -> str:
+    """The partition key of an account."""
+    return f"account#{account}"
+
+
+def new_account(account: Account) -> list[New]:
+    """The items of a new account."""
+    document = AccountDocument(partition(account.id), "account", name=account.name, created_at=account.created_at)
+    return [New(document, "id")]
+
+
+def new_user(user: User) -> list[New]:
+    """The items of a new user: names and mail addresses are unique whatever their case."""
+    document = UserDocument(
+        partition(user.account),
+        f"user#{user.id:010d}",
+        number=user.id,
+        name=user.name,
+        email=user.email,
+        role=user.role.value,
+        password=user.password,
+        email_verified=user.email_verified,
+        timezone=user.timezone,
+        created_at=user.created_at,
+    )
+    return [
+        New(document, "id"),
+        New(Taken("taken#user", user.name.lower(), account=user.account), "username"),
+        New(Taken("taken#email", user.email.lower(), account=user.account), "email"),
+    ]
+
+
+def new_site(name: str, site: Site) -> list[New]:
+    """The items of a new domain with a site facet."""
+    document = DomainDocument(
+        partition(site.account),
+        f"domain#{site.domain}",
+        name=name,
+        created_at=site.created_at,
+        site=site.id,
+        code=site.code,
+        cname=site.cname,
+        link_domain=site.link_domain,
+        ignore_ips=set(site.ignore_ips) or None,
+        collect=int(site.collect),
+        collect_regions=set(site.collect_regions) or None,
+        first_hit_at=site.first_hit_at,
+        received_data=site.received_data,
+    )
+
+    def pointer(kind: str, value: str) -> Taken:
+        return Taken(kind, value, account=site.account, domain=site.domain)
+
+    documents = [
+        New(document, "id"),
+        New(pointer("sites", f"{site.id:010d}"), "id"),
+        New(pointer("taken#code", site.code), "code"),
+    ]
+    if site.cname:
+        documents.append(New(pointer("taken#cname", site.cname), "cname"))
+    return documents
+
+
+def new_key(key: Key, digest: str) -> list[New]:
+    """The items of a new key whose token has this digest."""
+    return [
+        New(
+            KeyDocument(
+                f"token#{digest}",
+                "key",
+                id=key.id,
+                account=key.account,
+                name=key.name,
+                permissions=int(key.permissions),
+                sites=set(key.sites),
+                owner=key.owner,
+                created=key.created,
+                last_used=key.last_used,
+                revoked=key.revoked,
+            ),
+            "id",
+        ),
+        New(KeyPointer(f"keys#{key.account}", key.id, digest=digest), "id"),
+    ]
+
+
+def key(document: KeyDocument) -> Key:
+    """The key that an item holds."""
+    return Key(
+        id=document.id,
+        account=document.account,
+        name=document.name,
+        permissions=Permission(int(document.permissions)),
+        owner=int(document.owner),
+        sites=tuple(sorted(int(site) for site in document.sites)),
+        created=int(document.created),
+        last_used=int(document.last_used),
+        revoked=document.revoked,
+    )
+
+
+def roster(documents: Sequence[Document]) -> Roster | None:
+    """The account whose partition this is; None if it is empty."""
+    account = next((item for item in documents if isinstance(item, AccountDocument)), None)
+    if account is None:
+        return None
+    name = account.pk.removeprefix("account#")
+    return Roster(
+        Account(name, account.name, int(account.created_at)),
+        tuple(_user(item) for item in documents if isinstance(item, UserDocument)),
+        tuple(_domain(item) for item in documents if isinstance(item, DomainDocument)),
+    )
+
+
+def _user(document: UserDocument) -> User:
+    return User(
+        id=int(document.number),
+        account=document.pk.removeprefix("account#"),
+        name=document.name,
+        email=document.email,
+        role=Role(document.role),
+        password=document.password,
+        email_verified=document.email_verified,
+        timezone=document.timezone,
+        created_at=int(document.created_at),
+    )
+
+
+def _domain(document: DomainDocument) -> Domain:
+    return Domain(
+        document.sk.removeprefix("domain#"),
+        document.pk.removeprefix("account#"),
+        document.name,
+        int(document.created_at),
+        site(document),
+    )
+
+
+def site(document: DomainDocument) -> Site | None:
+    """The site facet of a domain, if it has one."""
+    number: float | None = document.site
+    if number is None:
+        return None
+    return Site(
+        account=document.pk.removeprefix("account#"),
+        domain=document.sk.removeprefix("domain#"),
+        id=int(number),
+        code=document.code or "",
+        cname=document.cname,
+        link_domain=document.link_domain or "",
+        ignore_ips=frozenset(document.ignore_ips or ()),
+        collect=Collect(int(document.collect or 0)),
+        collect_regions=frozenset(document.collect_regions or ()),
+        created_at=int(document.created_at),
+        first_hit_at=int(document.first_hit_at or 0),
+        received_data=bool(document.received_data),
+    )

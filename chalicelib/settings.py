@@ -1,0 +1,56 @@
+"""The environment as one frozen object: everything that an operator may set, each with a sentence."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this process was told. AWS's own variables (`AWS_ENDPOINT_URL`, region, credentials) are boto3's
+    to read.
+    """
+
+    documents_table: str = "countless-documents"
+    """`COUNTLESS_DOCUMENTS_TABLE`: accounts, users, domains, keys."""
+    limits_table: str = "countless-limits"
+    """`COUNTLESS_LIMITS_TABLE`: how much of its windows each caller has used."""
+    log_table: str = "countless-log"
+    """`COUNTLESS_LOG_TABLE`: the segments of every stream, the truth that figures are folds of."""
+    rollups_table: str = "countless-rollups"
+    """`COUNTLESS_ROLLUPS_TABLE`: manifests and parts, which can be rebuilt from the log."""
+    ingest_queue: str = ""
+    """`COUNTLESS_INGEST_QUEUE`: URL of the queue that accepted requests wait in."""
+    imports_queue: str = ""
+    """`COUNTLESS_IMPORTS_QUEUE`: URL of the FIFO queue for requests with hits older than an hour."""
+    fold_queue: str = ""
+    """`COUNTLESS_FOLD_QUEUE`: URL of the FIFO queue that asks for folds."""
+    parked_queue: str = ""
+    """`COUNTLESS_PARKED_QUEUE`: URL of the dead-letter queue of `ingest_queue`."""
+    parked_imports_queue: str = ""
+    """`COUNTLESS_PARKED_IMPORTS_QUEUE`: URL of the dead-letter queue of `imports_queue`."""
+    bucket: str = ""
+    """`COUNTLESS_BUCKET`: name of the bucket for bodies too large for a queue, and for generated files."""
+    secrets: str = "/countless"
+    """`COUNTLESS_SECRETS`: prefix of the parameters that hold the deployment's secrets."""
+    limits: str = "on"
+    """`COUNTLESS_LIMITS`: `on`, `off`, or changes to the plans such as `api:8/1,export:none`."""
+    edge_secret: str = field(default="", repr=False)
+    """`COUNTLESS_EDGE_SECRET`: what the CDN's function proves itself with; empty if there is no CDN to
+    believe.
+    """
+    geo_database: str = ""
+    """`COUNTLESS_GEO_DATABASE`: path of an mmdb file that places addresses; empty for none."""
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings that these variables hold. Empty variables count as absent."""
+    names = {name: f"COUNTLESS_{name.upper()}" for name in Settings.__slots__}
+    return Settings(**{name: environment[key] for name, key in names.items() if environment.get(key)})
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    return read(os.environ)
