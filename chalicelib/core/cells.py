@@ -1,7 +1,6 @@
 """What events add up to: counts in cells of path, time and value, for one stretch of days.
 
-`Cells` are built from segments, merged with each other, packed into parts of the rollups and read back column by column.
-Only visits count, but for `hours`, which also holds all page views, so that nothing accepted is ever unaccounted for.
+`Cells` are built from segments, merged with each other, packed into parts of the rollups and read back by column. Only visits count, but for `hours`, which also holds all page views, so that nothing accepted is ever unaccounted for.
 """
 
 from collections import Counter
@@ -76,7 +75,7 @@ class Counts(NamedTuple):
     path: list[int]
     time: list[int]
     value: list[int]
-    count: list[int]
+    visits: list[int]
 
 
 Key = tuple[int, int, int]
@@ -114,13 +113,12 @@ class Cells:
 
     def update(self, other: "Cells") -> None:
         """Adds other cells to these."""
-        for mine, theirs in zip(self._counters(), other._counters(), strict=True):
+        self.views.update(other.views)
+        self.firsts.update(other.firsts)
+        self.events.update(other.events)
+        self.visits.update(other.visits)
+        for mine, theirs in zip(self.values, other.values, strict=True):
             mine.update(theirs)
-
-    def _counters(self) -> Iterator[Counter[Key]]:
-        yield from (self.views, self.firsts, self.events)  # type: ignore[misc]
-        yield self.visits
-        yield from self.values
 
     def by_day(self) -> dict[int, "Cells"]:
         """The same cells, apart for each day (from 1970)."""
@@ -194,10 +192,10 @@ class Cells:
     def load(self, part: "Part") -> None:
         """Adds what a part holds."""
         if part.hours is not None:
-            for counter, column in zip((self.views, self.firsts, self.events), part.hours[1:], strict=True):
+            for totals, column in zip((self.views, self.firsts, self.events), part.hours[1:], strict=True):
                 for hour, count in zip(part.hours.hour, column, strict=True):
                     if count:
-                        counter[hour] += count
+                        totals[hour] += count
         if part.visits is not None:
             _load(self.visits, part.visits)
         for counter, counts in zip(self.values, part.values, strict=True):
@@ -237,7 +235,7 @@ def _get(reader: Reader) -> Counts:
 
 
 def _load(counter: Counter[Key], counts: Counts) -> None:
-    for key, count in zip(zip(counts.path, counts.time, counts.value, strict=True), counts.count, strict=True):
+    for key, count in zip(zip(counts.path, counts.time, counts.value, strict=True), counts.visits, strict=True):
         counter[key] += count
 
 
@@ -255,7 +253,7 @@ class Part:
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
         held = [counts for counts in (self.visits, *self.sums, *self.values) if counts is not None]
-        return 2000 + 40 * sum(len(counts.count) for counts in held)
+        return 2000 + 40 * sum(len(counts.visits) for counts in held)
 
 
 def unpack(data: bytes) -> Part:
@@ -266,7 +264,8 @@ def unpack(data: bytes) -> Part:
     """
     reader = Reader(data, b"P", 1)
     kinds = reader.uint()
-    hours, sums = None, [None] * len(Dimension)
+    hours: Hours | None = None
+    sums: list[Counts | None] = [None for _ in Dimension]
     if kinds & SUMMARY:
         hours = Hours(reader.deltas(), reader.column(), reader.column(), reader.column())
         sums = [_get(reader) for _ in Dimension]

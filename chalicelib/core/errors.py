@@ -1,15 +1,15 @@
 """The family of problems that the core speaks of; each surface words them for its own clients.
 
-    CountlessError
-    ├── Unauthenticated        no credential, or none that is known        (401, or 403 where a surface says so)
-    ├── Forbidden              known, but not allowed to do this           (403)
-    ├── NotFound               absent, or not the caller's                 (404)
-    ├── Invalid                the request breaks a rule                   (400)
-    ├── RateLimited            too many requests; says when to come back   (429)
-    ├── Unavailable            a service we stand on cannot answer now     (503)
-    ├── Conflict               somebody else wrote first; try again        (never leaves the process)
-    ├── BrokenLog              the log contradicts itself                  (500, with an alarm)
-    └── Poison                 a message that no retry can mend            (parked in the dead-letter queue)
+CountlessError
+├── Unauthenticated        no credential, or none that is known        (401, or 403 where a surface says so)
+├── Forbidden              known, but not allowed to do this           (403)
+├── NotFound               absent, or not the caller's                 (404)
+├── Invalid                the request breaks a rule                   (400)
+├── RateLimited            too many requests; says when to come back   (429)
+├── Unavailable            a service we stand on cannot answer now     (503)
+├── Conflict               somebody else wrote first; try again        (never leaves the process)
+├── BrokenLog              the log contradicts itself                  (500, with an alarm)
+└── Poison                 a message that no retry can mend            (parked in the dead-letter queue)
 """
 
 

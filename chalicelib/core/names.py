@@ -1,4 +1,4 @@
-"""The names of a stream: paths with their titles, referrers, campaigns, browsers and so on, each kind with ids of its own.
+"""The names of a stream: paths with their titles, referrers, campaigns, browsers and so on; each kind has its own ids.
 
 Ids are given by first appearance in the log, from 1. Paths, referrers and campaigns are told apart without regard to
 case, and keep the spelling that came first (page-view contract, section 7.1).
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .columns import Reader, Writer
+from .errors import BrokenLog
 from .segments import Kind, Retitle, Segment
 
 LIMIT = 100_000
@@ -51,8 +52,14 @@ class Names:
     texts: list[list[str]] = field(default_factory=lambda: [[NO_REF] if kind is Kind.REF else [] for kind in Kind])
 
     def extend(self, first: Sequence[int], names: Sequence[Sequence[str]], retitles: Sequence[Retitle] = ()) -> None:
-        """Adds names from the given ids on; those that are known already are passed over."""
+        """Adds names from the given ids on; those that are known already are passed over.
+
+        Raises:
+            BrokenLog: names are missing in between.
+        """
         for texts, start, added in zip(self.texts, first, names, strict=True):
+            if added and start > len(texts) + 1:
+                raise BrokenLog(f"names from {start} follow {len(texts)}")
             texts.extend(added[max(0, len(texts) + 1 - start) :])
         paths = self.texts[Kind.PATH]
         for retitle in retitles:

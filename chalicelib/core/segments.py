@@ -27,13 +27,13 @@ class Kind(IntEnum):
 
 
 class Taken(NamedTuple):
-    """The range of a message that a segment holds: `count` of its `total` hits, from index `start`."""
+    """The range of a message that a segment holds: `held` of its `total` hits, from index `start`."""
 
     id: int
     accepted: int
     derived: bool
     start: int
-    count: int
+    held: int
     total: int
 
 
@@ -46,9 +46,9 @@ class Touched(NamedTuple):
 
 
 class Retitle(NamedTuple):
-    """A path's title was replaced, as seen at the event with this index in the segment."""
+    """A path's title was replaced, as seen at this event of the segment, counted from 0."""
 
-    index: int
+    event: int
     path: int
     title: str
 
@@ -125,7 +125,7 @@ class Segment:
         out.deltas([session.number for session in self.sessions])
         out.column([session.key for session in self.sessions])
         out.column([session.previous for session in self.sessions])
-        out.column([retitle.index for retitle in self.retitles])
+        out.column([retitle.event for retitle in self.retitles])
         out.column([retitle.path for retitle in self.retitles])
         out.texts([retitle.title for retitle in self.retitles])
         columns = self.events.all()
@@ -144,7 +144,8 @@ def unpack(data: bytes) -> Segment:
     """
     reader = Reader(data, _KIND, _VERSION)
     head = [reader.uint() for _ in range(6)]
-    segment = Segment(*head, taken=_get_taken(reader))
+    number, first, epoch, next_event, next_session, clock = head
+    segment = Segment(number, first, epoch, next_event, next_session, clock, _get_taken(reader))
     for kind in Kind:
         segment.first_names[kind] = reader.uint()
         segment.names[kind] = reader.texts()
@@ -161,8 +162,8 @@ def _put_taken(out: Writer, taken: list[Taken]) -> None:
     out.deltas([message.accepted for message in taken])
     out.column([message.derived for message in taken])
     out.column([message.start for message in taken])
-    out.column([message.count for message in taken])
-    out.column([message.total - message.count for message in taken])
+    out.column([message.held for message in taken])
+    out.column([message.total - message.held for message in taken])
 
 
 def _get_taken(reader: Reader) -> list[Taken]:

@@ -36,7 +36,8 @@ class Session(NamedTuple):
 
 def unpack(entry: bytes) -> Session:
     """The session that `Session.pack` packed."""
-    return Session(*_HEAD.unpack_from(entry), entry[_HEAD.size :])
+    number, touched, last = _HEAD.unpack_from(entry)
+    return Session(number, touched, last, entry[_HEAD.size :])
 
 
 def has_seen(seen: bytes, path: bytes) -> bool:

@@ -174,7 +174,7 @@ class Stream:
         self.next_event = segment.next_event
         self.next_session = segment.next_session
         for message in segment.taken:
-            self.taken[message.id] = (message.start + message.count, message.total)
+            self.taken[message.id] = (message.start + message.held, message.total)
 
     # --- what is to be written --------------------------------------------------------------------------------
 
@@ -223,9 +223,7 @@ class Stream:
             chosen = message.hits[start : start + at_most - len(hits)]
             if not chosen and message.hits:
                 break
-            taken.append(
-                Taken(message.id, message.accepted, message.derived, start, len(chosen), len(message.hits))
-            )
+            taken.append(Taken(message.id, message.accepted, message.derived, start, len(chosen), len(message.hits)))
             hits.extend(chosen)
             accepted.extend([message.accepted] * len(chosen))
         return taken, hits, accepted
@@ -238,7 +236,8 @@ class Stream:
             {i: name.partition("\0")[2] for i, name in enumerate(paths.names, paths.first)}, self.path_titles
         )
         differing = [
-            i for i, (hit, path) in enumerate(zip(hits, columns.path, strict=True))
+            i
+            for i, (hit, path) in enumerate(zip(hits, columns.path, strict=True))
             if hit.title and hit.title != current.get(path, "")
         ]
         columns.title = [0] * len(hits)
@@ -399,6 +398,6 @@ def moments(segment: Segment) -> list[int]:
 
     Ids are dense, so an event's id says which of the messages' hits it was, also after redaction took others away.
     """
-    accepted = list(chain.from_iterable([message.accepted] * message.count for message in segment.taken))
+    accepted = list(chain.from_iterable([message.accepted] * message.held for message in segment.taken))
     begin = segment.next_event - len(accepted)
     return [accepted[event - begin] for event in segment.events.id]

@@ -1,0 +1,101 @@
+"""Messages on their way: into SQS in one piece, by way of S3 if they are too large for it."""
+
+import json
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core import messages
+from chalicelib.core.errors import Poison, Unavailable
+from chalicelib.core.messages import Message
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+LARGEST = 900_000
+"""Characters of a queue message: SQS takes 1 MiB, attributes included."""
+POINTER = "s3:"
+"""How a queue message begins whose body is in the bucket."""
+
+
+class SqsIngest:
+    """Where accepted requests go. Live hits to one queue; imports, whose order matters, to a FIFO queue by stream."""
+
+    def __init__(self, sqs: "SQSClient", s3: "S3Client", *, live: str, imports: str, bucket: str) -> None:
+        self._sqs = sqs
+        self._s3 = s3
+        self._live = live
+        self._imports = imports
+        self._bucket = bucket
+
+    def accept(self, message: Message) -> None:
+        """Hands a message over; when it returns, it will be counted.
+
+        Raises:
+            Unavailable: it may or may not be counted. Handing it over again counts it once, by its id.
+        """
+        try:
+            self._send(message, self._body(message))
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("the queue did not take the request") from error
+
+    def _body(self, message: Message) -> str:
+        body = message.encode()
+        if len(body) <= LARGEST:
+            return body
+        key = f"bodies/{message.stream}/{message.accepted}-{message.id:016x}"
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body.encode())
+        return f"{POINTER}{key}"
+
+    def _send(self, message: Message, body: str) -> None:
+        if message.historic:
+            # The log tells copies apart. SQS only needs an id that a retried call shares and another request does not.
+            self._sqs.send_message(
+                QueueUrl=self._imports,
+                MessageBody=body,
+                MessageGroupId=message.stream,
+                MessageDeduplicationId=f"{message.id:016x}-{message.accepted}",
+            )
+        else:
+            self._sqs.send_message(QueueUrl=self._live, MessageBody=body)
+
+    def open(self, body: str) -> Message:
+        """The message of a queue message's body.
+
+        Raises:
+            Poison: there is none, and never will be.
+        """
+        if not body.startswith(POINTER):
+            return messages.decode(body)
+        try:
+            found = self._s3.get_object(Bucket=self._bucket, Key=body.removeprefix(POINTER))
+        except self._s3.exceptions.NoSuchKey as error:
+            raise Poison("the body is gone from the bucket") from error
+        return messages.decode(found["Body"].read().decode(errors="replace"))
+
+
+class SqsFolds:
+    """Asks for folds by a FIFO queue grouped by stream, so that one fold of a stream runs at a time."""
+
+    def __init__(self, sqs: "SQSClient", queue: str) -> None:
+        self._sqs = sqs
+        self._queue = queue
+
+    def ask(self, stream: str, head: int) -> None:
+        """As `Folds.ask`: the same request within five minutes is one."""
+        self._send(stream, {"stream": stream}, f"fold-{head}")
+
+    def ask_sweep(self, stream: str, day: str) -> None:
+        """Asks for the daily sweep of a stream."""
+        self._send(stream, {"stream": stream, "sweep": True}, f"sweep-{day}")
+
+    def _send(self, stream: str, body: dict[str, object], once: str) -> None:
+        from hashlib import sha256  # noqa: PLC0415 - a fold is asked for rarely
+
+        self._sqs.send_message(
+            QueueUrl=self._queue,
+            MessageBody=json.dumps(body),
+            MessageGroupId=stream,
+            MessageDeduplicationId=sha256(f"{stream} {once}".encode()).hexdigest(),
+        )

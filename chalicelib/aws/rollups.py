@@ -1,0 +1,196 @@
+"""The rollups in DynamoDB: a manifest a stream, and its parts under a partition key of their own.
+
+pk                sk          what
+STREAM            manifest    version and packed manifest
+STREAM#parts      ID          a part
+STREAM#bots       MINUTE-ID   hits that were recognised as bots', kept 30 days
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from botocore.exceptions import ClientError
+
+from chalicelib.core.errors import Conflict, Unavailable
+from chalicelib.core.events import Bot
+from chalicelib.core.messages import Message
+
+from .log import Fields, is_conflict, with_expiry
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+BOT_LIFE = 30 * 86400
+GET_AT_ONCE = 100
+"""Keys that BatchGetItem takes."""
+PUT_AT_ONCE = 25
+"""Items that BatchWriteItem takes."""
+ROUNDS = 8
+"""How often what a batch left undone is asked for again, waiting longer each time."""
+
+
+class DynamoRollups:
+    """A `RollupStore` over one table."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def manifest(self, stream: str) -> tuple[int, bytes] | None:
+        """As `RollupStore.manifest`."""
+        found = self._client.get_item(
+            TableName=self._table, Key={"pk": {"S": stream}, "sk": {"S": "manifest"}}, ConsistentRead=True
+        ).get("Item")
+        return (int(found["version"]["N"]), bytes(found["data"]["B"])) if found else None
+
+    def swing(self, stream: str, version: int, data: bytes) -> None:
+        """As `RollupStore.swing`."""
+        condition: Fields = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if version > 1:
+            condition = {
+                "ConditionExpression": "version = :before",
+                "ExpressionAttributeValues": {":before": {"N": str(version - 1)}},
+            }
+        item = {
+            "pk": {"S": stream},
+            "sk": {"S": "manifest"},
+            "version": {"N": str(version)},
+            "data": {"B": data},
+        }
+        self._conditionally(stream, self._client.put_item, TableName=self._table, Item=item, **condition)
+
+    def drop(self, stream: str, version: int) -> None:
+        """As `RollupStore.drop`."""
+        self._conditionally(
+            stream,
+            self._client.delete_item,
+            TableName=self._table,
+            Key={"pk": {"S": stream}, "sk": {"S": "manifest"}},
+            ConditionExpression="version = :version",
+            ExpressionAttributeValues={":version": {"N": str(version)}},
+        )
+
+    def _conditionally(self, stream: str, write: Any, **arguments: Any) -> None:  # noqa: ANN401 - boto's own
+        try:
+            write(**arguments)
+        except ClientError as error:
+            if is_conflict(error):
+                raise Conflict(f"the manifest of {stream}") from error
+            raise
+
+    def get(self, stream: str, ids: Collection[str]) -> dict[str, bytes]:
+        """As `RollupStore.get`."""
+        found: dict[str, bytes] = {}
+        for chunk in _chunks(sorted(ids), GET_AT_ONCE):
+            keys: list[Fields] = [{"pk": {"S": f"{stream}#parts"}, "sk": {"S": name}} for name in chunk]
+            for pause in _rounds():
+                time.sleep(pause)
+                answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys}})
+                for row in answer["Responses"].get(self._table, []):
+                    found[row["sk"]["S"]] = bytes(row["data"]["B"])
+                keys = _unread(answer, self._table)
+                if not keys:
+                    break
+            else:
+                raise Unavailable("DynamoDB left keys unread")
+        return found
+
+    def put(self, stream: str, parts: Mapping[str, bytes], expires: int | None) -> None:
+        """As `RollupStore.put`."""
+        for chunk in _chunks(list(parts), PUT_AT_ONCE):
+            requests: list[Fields] = [
+                {
+                    "PutRequest": {
+                        "Item": with_expiry(
+                            {"pk": {"S": f"{stream}#parts"}, "sk": {"S": name}, "data": {"B": parts[name]}},
+                            expires,
+                        )
+                    }
+                }
+                for name in chunk
+            ]
+            for pause in _rounds():
+                time.sleep(pause)
+                answer = self._client.batch_write_item(RequestItems={self._table: requests})  # type: ignore[dict-item]
+                requests = list(answer.get("UnprocessedItems", {}).get(self._table, []))  # type: ignore[arg-type]
+                if not requests:
+                    break
+            else:
+                raise Unavailable("DynamoDB left items unwritten")
+
+    def expire(self, stream: str, ids: Collection[str], at: int) -> None:
+        """As `RollupStore.expire`."""
+        for name in ids:
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"pk": {"S": f"{stream}#parts"}, "sk": {"S": name}},
+                    UpdateExpression="SET expires = :at",
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeValues={":at": {"N": str(at)}},
+                )
+            except ClientError as error:
+                if not is_conflict(error):
+                    raise
+
+    def ids(self, stream: str) -> list[str]:
+        """As `RollupStore.ids`."""
+        query: Fields = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": f"{stream}#parts"}},
+            "ProjectionExpression": "sk",
+        }
+        found: list[str] = []
+        while True:
+            page: Fields = self._client.query(**query)  # type: ignore[assignment]
+            found.extend(row["sk"]["S"] for row in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return found
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def keep_bots(self, stream: str, messages: Sequence[Message]) -> None:
+        """Keeps the bots' hits of these messages for 30 days, in one item; a second delivery writes them again."""
+        bots = [bot for message in messages for bot in message.bots]
+        if not bots:
+            return
+        first = min(messages, key=lambda message: (message.accepted, message.id))
+        for start in range(0, len(bots), 500):
+            item: Fields = {
+                "pk": {"S": f"{stream}#bots"},
+                "sk": {"S": f"{first.accepted // 60:010}-{first.id:016x}-{start}"},
+                "data": {"B": orjson.dumps(bots[start : start + 500])},
+            }
+            self._client.put_item(TableName=self._table, Item=with_expiry(item, first.accepted + BOT_LIFE))
+
+    def bots(self, stream: str) -> Iterator[Bot]:
+        """The bots' hits that are kept, oldest first."""
+        query: Fields = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": f"{stream}#bots"}},
+        }
+        while True:
+            page: Fields = self._client.query(**query)  # type: ignore[assignment]
+            for row in page["Items"]:
+                yield from map(Bot._make, orjson.loads(bytes(row["data"]["B"])))
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _unread(answer: Any, table: str) -> list[Fields]:  # noqa: ANN401 - as above
+    return list(answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
+
+
+def _rounds() -> Iterator[float]:
+    """Pauses before each round, in seconds."""
+    yield 0.0
+    for attempt in range(ROUNDS):
+        yield 0.05 * 2**attempt

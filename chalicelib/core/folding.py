@@ -1,0 +1,364 @@
+"""Folds the tail of a stream's log into its rollups, and sweeps: closes days, merges runs, removes what nobody names.
+
+A fold is computed from the manifest and the log alone, and takes effect by one conditional write of the next manifest.
+Whoever loses that race throws the work away. Folding twice, late or in other pieces gives the same answers.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from . import accepted, names
+from . import cells as counting
+from . import manifest as manifests
+from .cells import DAY, Cells
+from .errors import Conflict
+from .log import read_manifest, require, tail
+from .manifest import CLOSED, Manifest, Period, Ref, Run
+from .periods import month_of
+from .ports import LogStore, RollupStore
+from .segments import Segment, Taken
+from .sessions import LIFETIME, Window
+from .writer import Titles, replay_sessions, replay_titles
+
+FOLD_BYTES = 4_000_000
+"""Bytes of segments that one step takes in at most: what a function's memory holds at ease."""
+MERGE = 4
+"""So many runs of a level merge into one of the next."""
+RUN_LIFE = 14 * DAY
+"""Seconds that a run lives: the sweep replaces it within two days."""
+SESSION_LIFE = 2 * DAY
+"""Seconds that a piece of the checkpoint lives; its sessions end after eight hours."""
+ID_LIFE = accepted.HORIZON + 2 * DAY
+SMALL_BLOCK = 16_000
+"""Bytes below which the blocks of ids of one day are joined."""
+REPLACED_LIFE = 3600
+"""Seconds that a replaced part stays for readers who hold the manifest before."""
+PART_BYTES = 300_000
+"""A part is one item, which DynamoDB limits to 400 KB."""
+NAMES_BYTES = 150_000
+"""Runs of names beyond this size are not merged any more."""
+LATE_SHARE = 8
+"""A month is written again once the days beside it make up more than an eighth of it."""
+MONTH_BYTES = 4_000_000
+"""A month's days become one period if they are small enough to be merged in memory; else they stay days."""
+
+
+@dataclass(slots=True)
+class _Changes:
+    """Parts to be written, and those that nobody will name afterwards."""
+
+    minute: int
+    written: dict[int | None, dict[str, bytes]] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
+
+    def write(self, data: bytes, expires: int | None) -> str:
+        name = f"{self.minute:x}-{secrets.token_hex(4)}"
+        self.written.setdefault(expires, {})[name] = data
+        return name
+
+    def find(self, names_of_parts: Iterable[str]) -> dict[str, bytes]:
+        """Those of the parts that are to be written."""
+        return {n: parts[n] for n in names_of_parts for parts in self.written.values() if n in parts}
+
+    def replace(self, refs: Iterable[Ref], *, ends_anyway: bool) -> None:
+        """These parts are not needed any more; what was not written yet never will be.
+
+        Those that end by themselves are left to it: to say so earlier would cost as much as to write them.
+        """
+        for ref in refs:
+            unwritten = any(parts.pop(ref.id, None) for parts in self.written.values())
+            if not unwritten and not ends_anyway:
+                self.replaced.add(ref.id)
+
+
+class Folder:
+    """Keeps the rollups of streams."""
+
+    def __init__(
+        self,
+        log: LogStore,
+        rollups: RollupStore,
+        *,
+        now: Callable[[], float] = time.time,
+        step: int = FOLD_BYTES,
+    ) -> None:
+        self._log = log
+        self._rollups = rollups
+        self._now = now
+        self._step = step
+
+    def fold(self, stream: str) -> int:
+        """Takes the whole tail in, step by step. Returns how many segments it took in."""
+        taken = 0
+        while True:
+            manifest = read_manifest(self._rollups, stream)
+            items = self._log.read(stream, after=manifest.watermark, at_most=self._step)
+            if not items:
+                return taken
+            found = [segment for segment, _ in tail(items, manifest.watermark)]
+            changes = self._changes()
+            if self._swing(stream, self._take(stream, manifest, found, changes), changes):
+                taken += len(found)
+
+    def sweep(self, stream: str) -> None:
+        """Folds what there is and closes the days before today; to be called once a day.
+
+        Raises:
+            Conflict: somebody else kept swinging the manifest; the next sweep will do.
+        """
+        self.fold(stream)
+        for _ in range(5):
+            manifest = read_manifest(self._rollups, stream)
+            changes = self._changes()
+            following = self._close(stream, manifest, changes)
+            if following == manifest or self._swing(stream, following, changes):
+                break
+        else:
+            raise Conflict(f"could not close the days of {stream}")
+        self._remove_orphans(stream)
+
+    def rebuild(self, stream: str, manifest: Manifest, up_to: int, epoch: int) -> bool:
+        """Builds the rollups anew from the log up to a segment, and swings from `manifest` to them at once.
+
+        False if the manifest has moved on meanwhile.
+        """
+        changes = self._changes()
+        draft = Manifest(version=manifest.version, epoch=epoch)
+        while draft.watermark < up_to:
+            items = self._log.read(stream, after=draft.watermark, up_to=up_to, at_most=self._step)
+            found = [segment for segment, _ in tail(items, draft.watermark)]
+            draft = self._take(stream, draft, found, changes)
+        for name in manifest.parts():
+            changes.replaced.add(name)
+        following = replace(draft, version=manifest.version + 1, compacted=manifest.compacted, epoch=epoch)
+        return self._swing(stream, following, changes)
+
+    # --- one step ---------------------------------------------------------------------------------------------
+
+    def _changes(self) -> _Changes:
+        return _Changes(int(self._now()) // 60)
+
+    def _get(self, stream: str, refs: Iterable[Ref], changes: _Changes) -> dict[str, bytes]:
+        wanted = {ref.id for ref in refs}
+        found = changes.find(wanted)
+        return found | require(self._rollups, stream, wanted - found.keys())
+
+    def _swing(self, stream: str, manifest: Manifest, changes: _Changes) -> bool:
+        for expires, parts in changes.written.items():
+            if parts:
+                self._rollups.put(stream, parts, expires)
+        data = manifest.pack()
+        try:
+            self._rollups.swing(stream, manifest.version, data)
+        except Conflict:
+            current = self._rollups.manifest(stream)
+            if current != (manifest.version, data):
+                named = manifests.unpack(*current).parts() if current else set()
+                lost = {name for parts in changes.written.values() for name in parts} - named
+                self._rollups.expire(stream, lost, int(self._now()))
+                return False
+        if changes.replaced:
+            self._rollups.expire(stream, changes.replaced, int(self._now()) + REPLACED_LIFE)
+        return True
+
+    def _take(self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes) -> Manifest:
+        """The manifest that follows once these segments are folded."""
+        last = found[-1]
+        whole, opened = accepted.settle(manifest.open, found)
+        sessions, titles = self._checkpoint(stream, manifest, found, changes)
+        run = names.run_of(manifest.counts, found)
+        return manifest.swung(
+            watermark=last.number,
+            epoch=max(manifest.epoch, last.epoch),
+            next_event=last.next_event,
+            next_session=last.next_session,
+            clock=max(manifest.clock, last.clock),
+            events=manifest.events + sum(map(len, found)),
+            counts=tuple(known + len(added) for known, added in zip(manifest.counts, run.names, strict=True)),
+            names=self._names(stream, manifest.names, run, changes),
+            sessions=sessions,
+            titles=titles,
+            ids=(*manifest.ids, *self._ids(whole, changes)),
+            open=tuple(opened),
+            periods=self._periods(stream, manifest, found, changes),
+        )
+
+    def _names(self, stream: str, refs: tuple[Ref, ...], run: names.NamesRun, changes: _Changes) -> tuple[Ref, ...]:
+        if not run:
+            return refs
+        runs = list(refs)
+        for piece in _pieces(run):
+            data = piece.pack()
+            runs.append(Ref(changes.write(data, None), 1, 1, 0, len(data)))
+        while len(runs) >= MERGE and len({ref.low for ref in runs[-MERGE:]}) == 1:
+            last = runs[-MERGE:]
+            if sum(ref.size for ref in last) > NAMES_BYTES:
+                break
+            parts = self._get(stream, last, changes)
+            joined = names.unpack_run(parts[last[0].id])
+            for ref in last[1:]:
+                joined.join(names.unpack_run(parts[ref.id]))
+            changes.replace(last, ends_anyway=False)
+            data = joined.pack()
+            level = last[0].low + 1
+            runs[-MERGE:] = [Ref(changes.write(data, None), level, level, 0, len(data))]
+        return tuple(runs)
+
+    def _checkpoint(
+        self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes
+    ) -> tuple[tuple[Ref, ...], tuple[tuple[int, int, int, int], ...]]:
+        window, titles = Window(), Titles({(p, t): (seen, since) for p, t, seen, since in manifest.titles})
+        window.clock = manifest.clock
+        local = changes.find(ref.id for ref in manifest.sessions)
+        stored = {ref.id for ref in manifest.sessions} - local.keys()
+        parts = local | (self._rollups.get(stream, stored) if stored else {})
+        for ref in manifest.sessions:
+            if ref.id in parts:
+                window.load(parts[ref.id])
+        touched: dict[int, None] = {}
+        for segment in found:
+            replay_titles(titles, segment, window.clock)
+            window.apply(replay_sessions(window, segment), segment.clock)
+            for session in segment.sessions:
+                touched[session.key] = None
+        window.evict()
+        refs = [ref for ref in manifest.sessions if window.clock - ref.high <= LIFETIME]
+        expires = int(self._now()) + SESSION_LIFE
+        refs.extend(
+            Ref(changes.write(data, expires), 0, window.clock, 0, len(data))
+            for data in _session_pieces(window, list(touched))
+        )
+        waiting = tuple((path, title, seen, since) for (path, title), (seen, since) in titles.waiting.items())
+        return tuple(refs), waiting
+
+    def _ids(self, whole: Sequence[Taken], changes: _Changes) -> Iterator[Ref]:
+        expires = int(self._now()) + ID_LIFE
+        for start in range(0, len(whole), accepted.BLOCK):
+            block = whole[start : start + accepted.BLOCK]
+            minutes = [accepted.minute(taken.accepted) for taken in block]
+            data = accepted.pack(taken.id for taken in block)
+            yield Ref(changes.write(data, expires), min(minutes), max(minutes), 0, len(data))
+
+    def _periods(
+        self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes
+    ) -> dict[Period, tuple[Run, ...]]:
+        fresh, today = Cells(), int(self._now()) // DAY
+        for segment in found:
+            fresh.add(segment)
+        periods = dict(manifest.periods)
+        for day, counted in (fresh.by_day() if fresh else {}).items():
+            period = Period(day, day)
+            before = periods.get(period, ())
+            level = 0 if before or day >= today else CLOSED
+            runs = [*before, self._run(level, counted, changes)]
+            level = 0
+            while len(same := [run for run in runs if run.level == level]) >= MERGE:
+                runs = [run for run in runs if run.level != level]
+                level += 1
+                runs.append(self._merge(stream, same, level, changes))
+            periods[period] = tuple(runs)
+        return periods
+
+    def _run(self, level: int, counted: Cells, changes: _Changes) -> Run:
+        expires = None if level == CLOSED else int(self._now()) + RUN_LIFE
+        return Run(
+            level,
+            tuple(manifests.ref_of(changes.write(packed.data, expires), packed) for packed in counted.pack()),
+        )
+
+    def _merge(self, stream: str, runs: Sequence[Run], level: int, changes: _Changes) -> Run:
+        refs = [ref for run in runs for ref in run.parts]
+        parts = self._get(stream, refs, changes)
+        merged = Cells()
+        for ref in refs:
+            merged.load(counting.unpack(parts[ref.id]))
+        for run in runs:
+            changes.replace(run.parts, ends_anyway=run.level != CLOSED)
+        return self._run(level, merged, changes)
+
+    # --- the daily sweep --------------------------------------------------------------------------------------
+
+    def _close(self, stream: str, manifest: Manifest, changes: _Changes) -> Manifest:
+        today = int(self._now()) // DAY
+        periods = dict(manifest.periods)
+        for period, open_runs in manifest.periods.items():
+            if period.last < today and (len(open_runs) > 1 or open_runs[0].level != CLOSED):
+                periods[period] = (self._merge(stream, open_runs, CLOSED, changes),)
+        for month, members in _months(periods, today).items():
+            runs = [run for member in members for run in periods[member]]
+            late = sum(run.size for member in members if member != month for run in periods[member])
+            if late * LATE_SHARE > sum(run.size for run in runs) <= MONTH_BYTES:
+                for member in members:
+                    del periods[member]
+                periods[month] = (self._merge(stream, runs, CLOSED, changes),)
+        ids = self._close_ids(stream, manifest, changes)
+        if periods == manifest.periods and ids == manifest.ids:
+            return manifest
+        return manifest.swung(periods=periods, ids=ids)
+
+    def _close_ids(self, stream: str, manifest: Manifest, changes: _Changes) -> tuple[Ref, ...]:
+        """Blocks without those that are past the horizon, and small ones of one day joined."""
+        oldest = accepted.minute(int(self._now()) - accepted.HORIZON)
+        kept = [ref for ref in manifest.ids if ref.high >= oldest]
+        by_day: dict[tuple[int, int], list[Ref]] = {}
+        for ref in kept:
+            if ref.size < SMALL_BLOCK:
+                by_day.setdefault((ref.low // 1440, ref.high // 1440), []).append(ref)
+        for small in by_day.values():
+            if len(small) < MERGE:
+                continue
+            parts = self._get(stream, small, changes)
+            joined = [message for ref in small for message in accepted.unpack(parts[ref.id])]
+            changes.replace(small, ends_anyway=True)
+            kept = [ref for ref in kept if ref not in small]
+            low, high = min(ref.low for ref in small), max(ref.high for ref in small)
+            expires = high * 60 + ID_LIFE
+            for start in range(0, len(joined), accepted.BLOCK):
+                data = accepted.pack(joined[start : start + accepted.BLOCK])
+                kept.append(Ref(changes.write(data, expires), low, high, 0, len(data)))
+        return tuple(kept)
+
+    def _remove_orphans(self, stream: str) -> None:
+        """Lets parts end that a fold left behind when it lost its race or its life: unnamed for more than a day."""
+        stored = self._rollups.ids(stream)
+        old = int(self._now()) // 60 - 1440
+        named = read_manifest(self._rollups, stream).parts()
+        orphans = [name for name in stored if name not in named and int(name.partition("-")[0], 16) < old]
+        if orphans:
+            self._rollups.expire(stream, orphans, int(self._now()))
+
+
+def _pieces(run: names.NamesRun) -> list[names.NamesRun]:
+    """A run of names in pieces that fit an item each."""
+    if sum(len(name) for added in run.names for name in added) < PART_BYTES // 4 or max(map(len, run.names)) < 2:
+        return [run]
+    first, second = [], []
+    for added in run.names:
+        first.append(added[: len(added) // 2])
+        second.append(added[len(added) // 2 :])
+    following = [start + len(added) for start, added in zip(run.first, first, strict=True)]
+    early = names.NamesRun(run.first, first, [])
+    late = names.NamesRun(following, second, run.retitles)
+    return [*_pieces(early), *_pieces(late)]
+
+
+def _session_pieces(window: Window, keys: Sequence[int]) -> list[bytes]:
+    if not keys:
+        return []
+    data = window.pack(keys)
+    if len(data) <= PART_BYTES or len(keys) == 1:
+        return [data]
+    middle = len(keys) // 2
+    return _session_pieces(window, keys[:middle]) + _session_pieces(window, keys[middle:])
+
+
+def _months(periods: Iterable[Period], today: int) -> dict[Period, list[Period]]:
+    """For each month that has ended, the periods that lie in it."""
+    months: dict[Period, list[Period]] = {}
+    for period in sorted(periods):
+        month = Period(*month_of(period.first))
+        if month.last < today:
+            months.setdefault(month, []).append(period)
+    return months

@@ -1,0 +1,304 @@
+"""Appends messages to a stream's log: exactly once, in dense numbers, whatever fails on the way.
+
+The only write that matters is one conditional put of the next segment. Whoever loses the race for a number reads what
+the winner wrote and drafts again; an answer that was lost is found out in the same way, since a writer recognises
+its own messages in the log.
+"""
+
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from . import accepted, names, segments
+from . import manifest as manifests
+from .accepted import HORIZON
+from .errors import BrokenLog, Conflict, Poison
+from .manifest import Manifest, Ref
+from .messages import Message
+from .ports import Folds, Item, LogStore, RollupStore
+from .segments import Segment
+from .writer import Stream
+
+SEGMENT_BYTES = 380_000
+"""A segment is one item, which DynamoDB limits to 400 KB, names of attributes included."""
+SEGMENT_HITS = 20_000
+"""Hits that are drafted at once; if they do not fit, half of them are."""
+SEGMENT_LIFE = 60 * 86400
+"""Seconds after which a small segment ends by itself. The sweep merges it into a large one at `COMPACT_AGE`."""
+TAIL_SEGMENTS = 256
+TAIL_BYTES = 256 * 1024
+TAIL_SHARE = 50
+"""A fold is asked for when the tail has more segments, or more bytes than these and a fiftieth of today's parts."""
+MEMORY = 64 * 1024 * 1024
+"""Bytes of streams that a writer keeps warm."""
+IDLE = 60.0
+"""Seconds after which a stream that was not written to is forgotten."""
+
+
+@dataclass(slots=True)
+class _Tail:
+    """A segment that no fold has taken in yet, as far as this writer knows."""
+
+    number: int
+    size: int
+    messages: list[int]
+
+
+@dataclass(slots=True)
+class _Warm:
+    """A stream that a writer keeps between batches."""
+
+    state: Stream
+    manifest: Manifest
+    used: float
+    tail: list[_Tail] = field(default_factory=list)
+    blocks: dict[str, Sequence[int]] = field(default_factory=dict)
+    asked: int = 0
+    """The size of the tail, in segments, at which a fold was asked for last."""
+
+    @property
+    def size(self) -> int:
+        return self.state.size + sum(8 * len(block) for block in self.blocks.values())
+
+    def took(self, segment: Segment, size: int) -> None:
+        self.tail.append(_Tail(segment.number, size, [taken.id for taken in segment.taken]))
+
+
+class Appender:
+    """Writes streams. One for each process; not to be shared by threads."""
+
+    def __init__(  # noqa: PLR0913 - the world, and what tests turn
+        self,
+        log: LogStore,
+        rollups: RollupStore,
+        folds: Folds,
+        *,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        memory: int = MEMORY,
+        segment_hits: int = SEGMENT_HITS,
+        name_limit: int = names.LIMIT,
+    ) -> None:
+        self._log = log
+        self._rollups = rollups
+        self._folds = folds
+        self._now = now
+        self._sleep = sleep
+        self._memory = memory
+        self._segment_hits = segment_hits
+        self._name_limit = name_limit
+        self._warm: OrderedDict[str, _Warm] = OrderedDict()
+
+    def append(self, stream: str, messages: Iterable[Message]) -> dict[int, Poison]:
+        """Takes messages of one stream into its log, each exactly once, in order of acceptance.
+
+        When it returns, every message is in, but for those it answers with (by id) that can never be.
+
+        Raises:
+            Exception: whatever the stores raise. Then some messages may be in and some not; all may be handed over
+                again.
+        """
+        unique = {message.id: message for message in messages if message.hits}
+        refused = {
+            message.id: Poison(f"accepted more than {HORIZON // 86400} days ago: it may have been counted")
+            for message in unique.values()
+            if self._now() - message.accepted > HORIZON
+        }
+        pending = [message for message in unique.values() if message.id not in refused]
+        pending.sort(key=lambda message: message.accepted)
+        if pending:
+            try:
+                self._append(stream, pending)
+            except BaseException:
+                self._warm.pop(stream, None)
+                raise
+        return refused
+
+    def _append(self, stream: str, pending: list[Message]) -> None:
+        warm = self._catch_up(stream)
+        known = self._known(stream, warm, pending)
+        at_most = self._segment_hits
+        while True:
+            pending = [m for m in pending if m.id not in known and warm.state.outstanding(m) is not None]
+            if not pending:
+                break
+            draft = warm.state.draft(pending, at_most)
+            data = draft.segment.pack()
+            if len(data) > SEGMENT_BYTES and len(draft.segment) > 1:
+                at_most = len(draft.segment) // 2
+                continue
+            try:
+                self._log.put(stream, draft.segment.number, data, int(self._now()) + SEGMENT_LIFE)
+            except Conflict:
+                self._sleep(random.random() * 0.05)  # noqa: S311 - jitter
+                warm = self._catch_up(stream)
+                known |= self._known(stream, warm, pending)
+            else:
+                warm.state.commit(draft)
+                warm.took(draft.segment, len(data))
+        self._ask(stream, warm)
+        self._forget(keep=stream)
+
+    # --- what is known ----------------------------------------------------------------------------------------
+
+    def _catch_up(self, stream: str) -> _Warm:
+        """The stream with everything that was written by now."""
+        warm = self._warm.pop(stream, None)
+        if warm is None or self._now() - warm.used > IDLE or not self._read(stream, warm):
+            warm = self._load(stream)
+            self._read(stream, warm, fresh=True)
+        warm.used = self._now()
+        self._warm[stream] = warm
+        return warm
+
+    def _load(self, stream: str) -> _Warm:
+        manifest, state = load(self._rollups, stream, self._name_limit)
+        return _Warm(state, manifest, self._now())
+
+    def _read(self, stream: str, warm: _Warm, *, fresh: bool = False) -> bool:
+        """Reads on from where the writer stands; false if the stream was redacted since: then it has to load anew."""
+        for segment, item in tail(self._log.read(stream, after=warm.state.head), warm.state.head):
+            if segment.epoch != warm.state.epoch and not fresh:
+                return False
+            warm.state.replay(segment)
+            warm.took(segment, len(item.data))
+        return True
+
+    def _known(self, stream: str, warm: _Warm, messages: Sequence[Message]) -> set[int]:
+        """Which of the messages the blocks of accepted ids hold; what stands in the tail, the stream knows itself."""
+        wanted: dict[int, list[Ref]] = {}
+        for message in messages:
+            if message.id not in warm.state.taken:
+                refs = accepted.candidates(warm.manifest.ids, message.accepted, derived=message.derived)
+                if refs:
+                    wanted[message.id] = refs
+        missing = {ref.id for refs in wanted.values() for ref in refs} - warm.blocks.keys()
+        if missing:
+            for name, data in require(self._rollups, stream, missing).items():
+                warm.blocks[name] = accepted.unpack(data)
+        return {
+            message
+            for message, refs in wanted.items()
+            if any(accepted.holds(warm.blocks[ref.id], message) for ref in refs)  # type: ignore[arg-type]
+        }
+
+    # --- housekeeping -----------------------------------------------------------------------------------------
+
+    def _ask(self, stream: str, warm: _Warm) -> None:
+        """Asks for a fold if the tail is long; looks first whether one has been, and asks again for a longer one."""
+        if not self._long(warm) or len(warm.tail) < warm.asked:
+            return
+        found = self._rollups.manifest(stream)
+        if found and found[0] != warm.manifest.version:
+            warm.manifest = manifests.unpack(*found)
+            warm.asked = 0
+            folded = [item for item in warm.tail if item.number <= warm.manifest.watermark]
+            warm.tail = [item for item in warm.tail if item.number > warm.manifest.watermark]
+            opened = {message for message, _, _ in warm.manifest.open}
+            for item in folded:
+                for message in item.messages:
+                    if message not in opened:
+                        warm.state.taken.pop(message, None)
+            names_of_blocks = {ref.id for ref in warm.manifest.ids}
+            warm.blocks = {name: block for name, block in warm.blocks.items() if name in names_of_blocks}
+            warm.state.window.evict()
+        if self._long(warm):
+            self._folds.ask(stream, warm.state.head)
+            warm.asked = len(warm.tail) + TAIL_SEGMENTS // 4
+
+    def _long(self, warm: _Warm) -> bool:
+        size = sum(item.size for item in warm.tail)
+        today = int(self._now()) // 86400
+        runs = (run for period, runs in warm.manifest.periods.items() if period.last >= today for run in runs)
+        share = sum(run.size for run in runs) // TAIL_SHARE
+        return len(warm.tail) > TAIL_SEGMENTS or size > max(TAIL_BYTES, share)
+
+    def _forget(self, keep: str) -> None:
+        idle = [name for name, warm in self._warm.items() if self._now() - warm.used > IDLE]
+        for name in idle:
+            del self._warm[name]
+        while len(self._warm) > 1 and sum(warm.size for warm in self._warm.values()) > self._memory:
+            name = next(iter(self._warm))
+            if name == keep:
+                break
+            del self._warm[name]
+
+
+def tail(items: Iterable[Item], after: int) -> Iterable[tuple[Segment, Item]]:
+    """Unpacks what follows a segment, in order; what a merged segment covers already is passed over.
+
+    Raises:
+        BrokenLog: a number is missing.
+    """
+    unpacked = [(segments.unpack(item.data), item) for item in items]
+    head = after
+    covered = {0}
+    for segment, _ in unpacked:
+        if segment.first != segment.number:
+            covered.update(range(segment.first, segment.number))
+    for segment, item in unpacked:
+        if item.number in covered:
+            continue
+        if segment.first > head + 1 or segment.number != item.number:
+            raise BrokenLog(f"segment {segment.first} follows {head}")
+        head = segment.number
+        yield segment, item
+
+
+def require(rollups: RollupStore, stream: str, ids: Iterable[str]) -> dict[str, bytes]:
+    """Parts that must be there.
+
+    Raises:
+        BrokenLog: one of them is not.
+    """
+    wanted = set(ids)
+    found = rollups.get(stream, wanted) if wanted else {}
+    if len(found) < len(wanted):
+        raise BrokenLog(f"{len(wanted) - len(found)} parts of {stream} are missing")
+    return found
+
+
+def read_manifest(rollups: RollupStore, stream: str) -> Manifest:
+    """The stream's manifest; an empty one if there is none yet."""
+    found = rollups.manifest(stream)
+    return manifests.unpack(*found) if found else Manifest()
+
+
+def load(rollups: RollupStore, stream: str, name_limit: int = names.LIMIT) -> tuple[Manifest, Stream]:
+    """What a writer has to know at the watermark: from the manifest, the names and the checkpoint of sessions."""
+    manifest = read_manifest(rollups, stream)
+    wanted = {ref.id for ref in (*manifest.names, *manifest.sessions)}
+    found = rollups.get(stream, wanted) if wanted else {}
+    state = Stream(
+        name_limit=name_limit,
+        head=manifest.watermark,
+        epoch=manifest.epoch,
+        next_event=manifest.next_event,
+        next_session=manifest.next_session,
+    )
+    state.learn_names(load_names(manifest, found).texts)
+    state.window.clock = manifest.clock
+    for ref in manifest.sessions:
+        if ref.id in found:  # sessions that ended long ago end by themselves; those that may live must be there
+            state.window.load(found[ref.id])
+    state.window.evict()
+    state.titles.waiting.update(((path, title), (seen, since)) for path, title, seen, since in manifest.titles)
+    state.taken.update((message, (done, total)) for message, done, total in manifest.open)
+    return manifest, state
+
+
+def load_names(manifest: Manifest, found: dict[str, bytes]) -> names.Names:
+    """Every name that the manifest's runs hold.
+
+    Raises:
+        BrokenLog: a run is missing.
+    """
+    known = names.Names()
+    for ref in manifest.names:
+        if ref.id not in found:
+            raise BrokenLog(f"the names {ref.id} are missing")
+        run = names.unpack_run(found[ref.id])
+        known.extend(run.first, run.names, run.retitles)
+    return known

@@ -1,0 +1,68 @@
+"""Hours, days and ranges: what a question about time means in a caller's own time zone."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+HOUR = 3600
+DAY = 86400
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From `start` to `end`, both included, in Unix seconds; `offset` is the caller's distance from UTC in seconds.
+
+    An hour belongs to it if it begins in it: nothing is rounded (page-view contract, section 2).
+    """
+
+    start: int
+    end: int
+    offset: int = 0
+
+    @property
+    def hours(self) -> tuple[int, int]:
+        """The first and the last hour, from 1970. The last may come before the first: then there are none."""
+        return -(-self.start // HOUR), self.end // HOUR
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """The first and the last calendar day of the caller, from 1970."""
+        return (self.start + self.offset) // DAY, (self.end + self.offset) // DAY
+
+    @property
+    def utc_days(self) -> "Range":
+        """The caller's calendar days, read as days of UTC."""
+        first, last = self.days
+        return Range(first * DAY, last * DAY + DAY - 1)
+
+    def place(self, hour: int) -> tuple[int, int]:
+        """Where an hour falls for the caller: which of the range's days, and which hour of it."""
+        local = hour * HOUR + self.offset
+        return local // DAY - self.days[0], local % DAY // HOUR
+
+
+def day_text(day: int) -> str:
+    """A day from 1970 as `YYYY-MM-DD`."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+def first_of_month(day: int) -> bool:
+    """Whether a day from 1970 is the first of its month."""
+    return (_EPOCH + timedelta(days=day)).day == 1
+
+
+def month_of(day: int) -> tuple[int, int]:
+    """The first and the last day of a day's month, all from 1970."""
+    start = (_EPOCH + timedelta(days=day)).replace(day=1)
+    last = _EPOCH.max if (start.year, start.month) == (9999, 12) else _next_month(start) - timedelta(days=1)
+    return (start - _EPOCH).days, (last - _EPOCH).days
+
+
+def _next_month(start: date) -> date:
+    return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+
+
+def default_range(now: float) -> tuple[int, int]:
+    """From midnight UTC seven days before today to the last second of today: eight days."""
+    today = int(datetime.fromtimestamp(now, UTC).timestamp()) // DAY
+    return (today - 7) * DAY, today * DAY + DAY - 1

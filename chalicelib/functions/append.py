@@ -1,0 +1,94 @@
+"""Takes queued messages into the log: the functions `append` (live) and `append_imports` (history, in order).
+
+Each message is acknowledged by itself. What can never be processed goes to the dead-letter queue at once, so that it
+neither blocks its batch nor, in the FIFO queue, drags its successors along; what failed for now comes again.
+"""
+
+from typing import Any
+
+from chalice import Blueprint
+from chalice.app import SQSEvent
+
+from chalicelib import wiring
+from chalicelib.core.errors import Poison
+from chalicelib.core.messages import Message
+from chalicelib.observability import event_function, logger, metrics
+
+blueprint = Blueprint(__name__)
+
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:"
+"""Where queues are, until deployment puts the real ones in their place."""
+
+Record = dict[str, Any]
+
+
+@blueprint.on_sqs_message(
+    queue_arn=f"{QUEUE}ingest",
+    batch_size=5000,
+    maximum_batching_window_in_seconds=3,
+    maximum_concurrency=5,
+    name="append",
+)
+@event_function
+def append(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
+    """Appends live messages."""
+    return _append(event.to_dict()["Records"], wiring.settings().parked_queue)
+
+
+@blueprint.on_sqs_message(queue_arn=f"{QUEUE}imports", batch_size=10, name="append_imports")
+@event_function
+def append_imports(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
+    """Appends imported messages, in the order in which they were accepted."""
+    return _append(event.to_dict()["Records"], wiring.settings().parked_imports_queue)
+
+
+def _append(records: list[Record], parked: str) -> dict[str, list[dict[str, str]]]:
+    failed: set[str] = set()
+    streams: dict[str, list[tuple[Record, Message]]] = {}
+    for record in records:
+        message = _open(record, parked, failed)
+        if message is not None:
+            streams.setdefault(message.stream, []).append((record, message))
+    for stream, batch in streams.items():
+        failed.update(_append_to(stream, batch, parked))
+    return {"batchItemFailures": [{"itemIdentifier": name} for name in sorted(failed)]}
+
+
+def _open(record: Record, parked: str, failed: set[str]) -> Message | None:
+    try:
+        return wiring.ingest().open(record["body"])
+    except Poison as error:
+        _park(record, parked, error, failed)
+    except Exception:
+        logger.exception("a message could not be opened", extra={"sqs_message": record["messageId"]})
+        failed.add(record["messageId"])
+    return None
+
+
+def _append_to(stream: str, batch: list[tuple[Record, Message]], parked: str) -> set[str]:
+    """Appends the messages of one stream; answers with the ids of the records that have to come again."""
+    failed: set[str] = set()
+    try:
+        messages = [message for _, message in batch]
+        wiring.rollups().keep_bots(stream, messages)
+        refused = wiring.appender().append(stream, messages)
+    except Exception:
+        # Some may be in the log already. They are recognised when they come again.
+        logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})
+        return {record["messageId"] for record, _ in batch}
+    for record, message in batch:
+        if message.id in refused:
+            _park(record, parked, refused[message.id], failed)
+    metrics.add_metric(name="EventsAppended", unit="Count", value=sum(len(message.hits) for message in messages))
+    return failed
+
+
+def _park(record: Record, parked: str, reason: Poison, failed: set[str]) -> None:
+    """Puts a message into the dead-letter queue, as it is: whoever mends the cause can send it back."""
+    logger.error("a message is parked", extra={"sqs_message": record["messageId"], "reason": str(reason)})
+    metrics.add_metric(name="MessagesParked", unit="Count", value=1)
+    try:
+        wiring.park(parked, record)
+    except Exception:
+        logger.exception("a message could not be parked", extra={"sqs_message": record["messageId"]})
+        failed.add(record["messageId"])

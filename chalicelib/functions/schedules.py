@@ -1,0 +1,32 @@
+"""The timed jobs: one function a row of the table below.
+
+    sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
+    rotate_salts    hourly                gives the session keys a new salt once a day
+"""
+
+import time
+from datetime import UTC, datetime
+
+from chalice import Blueprint, Cron, Rate
+from chalice.app import CloudWatchEvent
+
+from chalicelib import wiring
+from chalicelib.observability import event_function
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.schedule(Cron(30, 0, "*", "*", "?", "*"), name="sweep")
+@event_function
+def sweep(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Asks for the sweep of every site: it folds what no appender asked for, and closes the days that are over."""
+    today = datetime.fromtimestamp(time.time(), UTC).date().isoformat()
+    for site in wiring.accounts().all_sites():
+        wiring.folds().ask_sweep(site.stream, today)
+
+
+@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="rotate_salts")
+@event_function
+def rotate_salts(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Rotates the salts if they are a day old; asking more often makes up for a missed time."""
+    wiring.secrets().rotate(int(time.time()))
