@@ -184,7 +184,7 @@ class Accounts:
         """
         return self._public.get((code, host), lambda: self._find_public(code, host))
 
-    def sites(self) -> Iterator[Site]:
+    def all_sites(self) -> Iterator[Site]:
         """Every site of the deployment, by id. For jobs: it reads them one by one."""
         with _answering():
             for entry in Taken.query("sites"):

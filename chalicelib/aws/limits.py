@@ -45,13 +45,11 @@ class Limiter:
         self,
         settings: Settings,
         secret: Callable[[], bytes],
-        passed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`secret` keys the hashes of addresses; `passed` hears of requests that could not be charged."""
+        """`secret` keys the hashes of addresses."""
         self._table = settings.limits_table
         self._secret = secret
-        self._passed = passed
         self._clock = clock
         self._seen: Memory[str, dict[str, Used]] = Memory(10_000, 7200, clock)
 
@@ -90,16 +88,12 @@ class Limiter:
             except ClientError as error:
                 if error.response["Error"]["Code"] in _THROTTLED:
                     raise RateLimited(windows[-1].requests, _PAUSE) from error
-                return self._unguarded(windows[-1])
+                return _unguarded(windows[-1])
             except BotoCoreError:
-                return self._unguarded(windows[-1])
+                return _unguarded(windows[-1])
             self._seen.put(caller, record)
             return standing(windows[-1], record, now)
         raise RateLimited(windows[-1].requests, _PAUSE)
-
-    def _unguarded(self, window: Window) -> Standing:
-        self._passed()
-        return Standing(window.requests, window.requests, 0.0)
 
     def _update(self, caller: str, windows: Sequence[Window], step: Step, now: int) -> dict[str, Used]:
         expression = _Expression(step, now, now // 1000 + max(window.seconds for window in windows) + _BEYOND)
@@ -120,6 +114,10 @@ class Limiter:
             response: Mapping[str, Any] = error.response
             raise _Changed(_record(response.get("Item", {}))) from None
         return _record(answer["Attributes"])
+
+
+def _unguarded(window: Window) -> Standing:
+    return Standing(window.requests, window.requests, 0.0, charged=False)
 
 
 class _Changed(Exception):  # noqa: N818 - not an error: news

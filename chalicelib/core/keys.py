@@ -83,7 +83,7 @@ def digest(token: str) -> str:
 
 def same(one: str, other: str) -> bool:
     """Compares two secrets in a time that says nothing about where they differ."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
 
 
 def credential(headers: Mapping[str, str]) -> str:

@@ -79,6 +79,8 @@ class Standing:
     remaining: int
     reset: float
     """Seconds until the window ends."""
+    charged: bool = True
+    """False if nobody could say, so that the request passed uncounted."""
 
 
 @dataclass(frozen=True, slots=True)
