@@ -50,7 +50,7 @@ def operator_commands() -> dict[str, click.Command]:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="countless")
+@click.version_option(package_name="countless", prog_name="countless")
 def main() -> None:
     """Count anything, serverless."""
 
@@ -205,9 +205,7 @@ def as_text(report: Report, seconds: float) -> str:
         ("ignored by the site's settings", report.ignored),
         ("refused", report.refused),
     ]
-    shown = [
-        (name, f"{count:,}") for name, count in rows if count or name in {"lines read", "sent", "accepted"}
-    ]
+    shown = [(name, f"{count:,}") for name, count in rows if count or name in {"lines read", "sent", "accepted"}]
     shown.append(("duration", f"{seconds:.1f} s"))
     return "\n".join(f"{name:<58} {value:>12}" for name, value in shown)
 

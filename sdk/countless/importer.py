@@ -1,7 +1,7 @@
 """Sends a web server's log to a site, batch by batch in the order of the file; repeating it counts once.
 
 How the file is cut into batches depends only on the file and the size of a batch, and each batch carries a
-key made from its content and its place. Whoever starts the same import again after a crash sends the same keys.
+key made from its content and place: whoever starts the same import again after a crash sends the same keys.
 """
 
 import hashlib

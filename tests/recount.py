@@ -1,0 +1,300 @@
+"""Counts the visits of a web server's log anew, by the rules alone, sharing no code with service or importer.
+
+    python tests/recount.py LOG
+
+prints JSON. Which lines are page views is as `countless import --help` says. The rest are the rules of the
+page-view contract: paths by section 7.1, referrer spam by 7.2, robots by 7.6, sessions by section 6 and quirk 24
+(all hits are taken to be older than an hour, so that the eight hours run on their own times).
+"""
+
+import gzip
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from crawlerdetect import CrawlerDetect
+
+SPAMMERS = Path(__file__).parent.parent / "chalicelib" / "pageviews" / "data" / "spammers.txt"
+"""The public list of referrer spammers, one host a line: Matomo's data, which the service ships."""
+
+SESSION = timedelta(hours=8)
+
+NOT_PAGES = """
+    css js mjs map json wasm webmanifest png jpg jpeg gif svg webp avif bmp ico cur tif tiff ttf otf woff woff2 eot
+    mp3 m4a ogg oga opus wav flac aac mp4 m4v ogv avi mov mkv webm flv swf xml rss atom xsl xslt
+""".split()  # noqa: SIM905 - reads better
+LIBRARIES = """
+    Go-http-client HttpClient Java/ PycURL Python-urllib python-requests Ruby Wget WinHttp curl/ libwww-perl
+    Robosourcer
+""".split()  # noqa: SIM905 - reads better
+KNOWN_ROBOTS = [
+    "HeadlessChrome",
+    "Chrome-Lighthouse",
+    "BingPreview",
+    "Google-Ad",
+    "Google favicon",
+    "WordPress.com",
+    "okhttp",
+    "wkhtmltopdf",
+    "SlimerJS",
+    "zgrab",
+    "Dataprovider.com",
+    "RuxitSynthetic",
+    "Wappalyzer",
+]
+
+ESCAPED = {
+    b'"': b'"',
+    b"\\": b"\\",
+    b"b": b"\b",
+    b"n": b"\n",
+    b"r": b"\r",
+    b"t": b"\t",
+    b"v": b"\v",
+}
+TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\[[^]]*\]|\S+')
+
+
+class View(NamedTuple):
+    """One request that the importer sends."""
+
+    path: str
+    at: datetime
+    referrer: str
+    user_agent: str
+    address: str
+
+
+@dataclass
+class Recount:
+    """What the statistics should say, and what became of everything else."""
+
+    lines: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Lines that the importer does not send: malformed, method, status, static."""
+    sent: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Hits that are sent and not counted: refused, bot, spam, ignored; `repeat` for what is no first view."""
+    visits: dict[str, Counter[datetime]] = field(default_factory=lambda: defaultdict(Counter))
+    """By path, in its first spelling, and UTC hour."""
+
+    @property
+    def total(self) -> int:
+        """Visits of all paths."""
+        return sum(hours.total() for hours in self.visits.values())
+
+    @property
+    def paths(self) -> dict[str, int]:
+        """Visits by path."""
+        return {path: hours.total() for path, hours in self.visits.items()}
+
+    @property
+    def days(self) -> dict[str, int]:
+        """Visits by UTC day (YYYY-MM-DD)."""
+        days: Counter[str] = Counter()
+        for hours in self.visits.values():
+            for hour, count in hours.items():
+                days[hour.strftime("%Y-%m-%d")] += count
+        return dict(sorted(days.items()))
+
+    def hourly(self, path: str | None = None) -> dict[str, list[int]]:
+        """24 figures for each UTC day that has visits, of one path or of all."""
+        days: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
+        for hours in self.visits.values() if path is None else [self.visits[path]]:
+            for hour, count in hours.items():
+                days[hour.strftime("%Y-%m-%d")][hour.hour] += count
+        return dict(sorted(days.items()))
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "lines": self.lines,
+            "left_out": dict(self.left_out),
+            "sent": self.sent,
+            "dropped": dict(self.dropped),
+            "total": self.total,
+            "days": self.days,
+            "hourly": self.hourly(),
+            "paths": {
+                path: {"count": count, "hourly": self.hourly(path)} for path, count in sorted(self.paths.items())
+            },
+        }
+
+
+def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset()) -> Recount:
+    """The visits of a combined log, in the order of its lines."""
+    result = Recount()
+    spelling: dict[str, str] = {}
+    sessions: dict[tuple[str, str], tuple[datetime, set[str]]] = {}
+    for view in page_views(log, result):
+        path = normalised(view.path)
+        if reason := dropped(view, path, spammers):
+            result.dropped[reason] += 1
+            continue
+        name = spelling.setdefault(path.lower(), path)
+        if view.user_agent and view.address:
+            key = view.user_agent, view.address
+            last, seen = sessions.get(key, (view.at, set()))
+            if abs(view.at - last) > SESSION:
+                last, seen = view.at, set()
+            sessions[key] = max(last, view.at), seen
+            if name in seen:
+                result.dropped["repeat"] += 1
+                continue
+            seen.add(name)
+        result.visits[name][view.at.replace(minute=0, second=0)] += 1
+    return result
+
+
+def page_views(log: Iterable[bytes], result: Recount) -> Iterator[View]:
+    """The requests that the importer sends; what it leaves out is counted by reason."""
+    for raw in log:
+        result.lines += 1
+        tokens = TOKEN.findall(raw.decode(errors="backslashreplace"))
+        try:
+            address, at, request, status, referrer, user_agent = fields(tokens)
+            method, path = asked(request)
+        except (ValueError, IndexError):
+            result.left_out["malformed"] += 1
+            continue
+        if reason := left_out(method, status, path):
+            result.left_out[reason] += 1
+            continue
+        result.sent += 1
+        yield View(path, at, referrer, user_agent, address)
+
+
+def fields(tokens: list[str]) -> tuple[str, datetime, str, int, str, str]:
+    """Address, time, request, status, referrer and browser. Raises ValueError or IndexError without them."""
+    time = next(index for index, token in enumerate(tokens) if token[0] == "[" and token[-1] == "]" and index > 2)
+    request, status, _, referrer, user_agent = tokens[time + 1 : time + 6]
+    at = datetime.strptime(tokens[time], "[%d/%b/%Y:%H:%M:%S %z]").astimezone(UTC)
+    return plain(tokens[0]), at, unquoted(request), int(status), unquoted(referrer), unquoted(user_agent)
+
+
+def unquoted(token: str) -> str:
+    """A field without its quotes. Raises ValueError if it has none."""
+    if len(token) < 2 or token[0] != '"' or token[-1] != '"':
+        raise ValueError(token)
+    return plain(token[1:-1])
+
+
+def plain(text: str) -> str:
+    """A field without escapes; one that is no UTF-8 stays as it is. `-` is nothing."""
+    if text == "-":
+        return ""
+    out = bytearray()
+    rest = text.encode()
+    while rest:
+        before, backslash, rest = rest.partition(b"\\")
+        out += before
+        if rest[:1] == b"x" and re.match(rb"x[0-9a-fA-F]{2}", rest):
+            out.append(int(rest[1:3], 16))
+            rest = rest[3:]
+        elif rest[:1] in ESCAPED and rest:
+            out += ESCAPED[rest[:1]]
+            rest = rest[1:]
+        else:
+            out += backslash
+    try:
+        return out.decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def asked(request: str) -> tuple[str, str]:
+    """Method and path. Raises ValueError if it is no request."""
+    words = request.split(" ")
+    if words[-1].startswith("HTTP/"):
+        words.pop()
+    method, target = words[0], " ".join(words[1:])
+    if not method.isalpha() or not target:
+        raise ValueError(request)
+    if re.match("https?://", target, re.IGNORECASE):
+        target = urlsplit(target).path or "/"
+    return method, target.split("?")[0]
+
+
+def left_out(method: str, status: int, path: str) -> str:
+    """Why this request is no page view; empty if it is one."""
+    if method != "GET":
+        return "method"
+    if status // 100 != 2 and status != 304:
+        return "status"
+    name = path.lower().split("/")[-1]
+    if "." in name and name.split(".")[-1] in NOT_PAGES:
+        return "static"
+    if name in {"robots.txt", "ads.txt", "app-ads.txt"} or path.lower().startswith("/.well-known/"):
+        return "static"
+    return ""
+
+
+def normalised(path: str) -> str:
+    """Section 7.1 for paths without a query: the importer never sends one."""
+    path = path.strip()
+    if not path:
+        return ""
+    path = "/" + path.strip("/")
+    path = re.sub(r"^/storage/emulated/0/Android/data/jonas\.tool\.saveForOffline/files/[^/]*", "", path) or "/"
+    path = re.sub(r"^/web/20\d{2,}[^/]*/https?:/+[^/]*", "", path) or "/"
+    return "/" + path.rstrip("?&").strip("/")
+
+
+def dropped(view: View, path: str, spammers: frozenset[str]) -> str:
+    """Why a hit is sent but not counted; empty if it counts."""
+    if view.user_agent and is_robot(view.user_agent):
+        return "bot"
+    if is_spam(view.referrer, spammers):
+        return "spam"
+    texts = (path, view.referrer, view.user_agent)
+    if not path or any("\0" in text for text in texts):
+        return "refused"
+    if any(len(text) > limit for text, limit in zip(texts, (2048, 2048, 512), strict=True)):
+        return "refused"
+    if path.startswith("/servlet/redirect.srv/") or path == "/favicon.ico" or re.search("<html>|<HTML>", path):
+        return "ignored"
+    return ""
+
+
+@cache
+def is_robot(agent: str) -> bool:
+    """Section 7.6, in its order: too short, people, an address, libraries, known robots, robot words."""
+    if len(agent.encode()) < 10 or " " not in agent or "/" not in agent:
+        return True
+    if "CUBOT" in agent or "StudoBrowser" in agent:
+        return False
+    if "://" in agent or any(library in agent for library in LIBRARIES + KNOWN_ROBOTS):
+        return True
+    return bool(CrawlerDetect().is_crawler(agent)) or bool(re.search("bot|crawler|spider", agent, re.IGNORECASE))
+
+
+def is_spam(referrer: str, spammers: frozenset[str]) -> bool:
+    """Whether its host is a spammer's or below one, or `localhost`."""
+    try:
+        host = (urlsplit(referrer).hostname or "").lower().split(".")
+    except ValueError:
+        return False
+    return any(".".join(host[start:]) in spammers | {"localhost"} for start in range(len(host)))
+
+
+def known_spammers() -> frozenset[str]:
+    """The list that the service ships."""
+    return frozenset(SPAMMERS.read_text(encoding="utf-8").lower().split())
+
+
+def recount_file(name: Path) -> Recount:
+    """The visits of a log, plain or `.gz`."""
+    with gzip.open(name) if name.suffix == ".gz" else name.open("rb") as log:
+        return recount(log, known_spammers())
+
+
+if __name__ == "__main__":
+    json.dump(recount_file(Path(sys.argv[1])).as_json(), sys.stdout, indent=2)

@@ -1,0 +1,386 @@
+"""`countless import` sends every page view once, in order, and says what became of each line."""
+
+import functools
+import gzip
+import importlib
+import json
+import zlib
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+import countless.cli
+from countless.client import PageViews
+from countless.selection import PARTS, ROBOTS_FILES
+
+REAL_LOG = Path(__file__).parent.parent / "data" / "access.log.gz"
+URL = "https://stats.test/s/ACME"
+
+Answer = Callable[[list[dict[str, Any]]], httpx.Response]
+
+
+def line_of(path: str, status: int = 200, method: str = "GET") -> str:
+    asked = f'[17/May/2015:10:05:03 +0000] "{method} {path} HTTP/1.1"'
+    return f'192.0.2.1 - - {asked} {status} 5 "https://a.example/" "Mozilla/5.0 (X11; Linux x86_64)"\n'
+
+
+def accept(_hits: list[dict[str, Any]]) -> httpx.Response:
+    return httpx.Response(202, json={"status": "ok"})
+
+
+class Site:
+    """A site that knows the keys that it has seen, as the service does, and fails when it is told to."""
+
+    def __init__(self, permissions: int = 2) -> None:
+        self.permissions = permissions
+        self.answer: Answer = accept
+        self.counted: list[dict[str, Any]] = []
+        self.batches: list[list[dict[str, Any]]] = []
+        self.keys: list[str] = []
+        self.tokens: set[str] = set()
+        self.failures: list[Exception | httpx.Response] = []
+        self.slept: list[float] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.tokens.add(request.headers["Authorization"])
+        if request.url == f"{URL}/api/v0/me":
+            return httpx.Response(200, json={"token": {"name": "importer", "permissions": self.permissions}})
+        assert (request.method, str(request.url)) == ("POST", f"{URL}/api/v0/count")
+        body = json.loads(request.content)
+        assert body.keys() == {"no_sessions", "filter", "hits"}
+        assert (body["no_sessions"], body["filter"]) == (True, None)
+        answer = self.answer(body["hits"])
+        failure = self.failures.pop(0) if self.failures else None
+        if not isinstance(failure, httpx.ConnectError):
+            self._take(request.headers["Idempotency-Key"], body["hits"])
+        if isinstance(failure, Exception):
+            raise failure
+        return failure or answer
+
+    def _take(self, key: str, hits: list[dict[str, Any]]) -> None:
+        self.batches.append(hits)
+        if key not in self.keys:
+            self.keys.append(key)
+            self.counted += hits
+
+    @property
+    def paths(self) -> list[str]:
+        return [hit["path"] for hit in self.counted]
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    """What the command talks to instead of the network; time passes only by sleeping."""
+    site = Site()
+    client = functools.partial(
+        PageViews, transport=httpx.MockTransport(site), sleep=site.slept.append, clock=lambda: sum(site.slept)
+    )
+    monkeypatch.setattr(countless.cli, "PageViews", client)
+    return site
+
+
+def run(*arguments: str, stdin: bytes | None = None, token: str = "secret") -> Result:
+    return CliRunner().invoke(
+        countless.cli.main, ["import", *arguments, "--url", URL], input=stdin, env={"COUNTLESS_TOKEN": token}
+    )
+
+
+def figures(result: Result) -> dict[str, int]:
+    """The report's whole numbers by their names."""
+    rows = (line.rsplit(maxsplit=1) for line in result.stdout.splitlines() if not line.startswith("duration"))
+    return {name.strip(): int(number.replace(",", "")) for name, number in rows}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """1,000 page views, numbered, between other lines."""
+    path = tmp_path / "access.log"
+    path.write_text("".join(line_of(f"/{n}") + line_of("/style.css") for n in range(1000)))
+    return path
+
+
+def test_page_views_arrive_once_and_in_the_order_of_the_file(site: Site, log: Path) -> None:
+    result = run(str(log))
+    assert result.exit_code == 0
+    assert site.paths == [f"/{n}" for n in range(1000)]
+    assert [len(batch) for batch in site.batches] == [500, 500]
+    assert site.tokens == {"Bearer secret"}
+    assert figures(result) == {
+        "lines read": 2000,
+        "left out: a part of a page, a feed or a robot's file": 1000,
+        "sent": 1000,
+        "accepted": 1000,
+    }
+
+
+def test_a_hit_has_every_key_of_the_protocol(site: Site) -> None:
+    run("-", stdin=line_of("/a?utm_source=x").encode())
+    assert site.counted == [
+        {
+            "path": "/a",
+            "title": "",
+            "event": False,
+            "ref": "https://a.example/",
+            "size": "",
+            "query": "utm_source=x",
+            "bot": 0,
+            "user_agent": "Mozilla/5.0 (X11; Linux x86_64)",
+            "location": "",
+            "language": "",
+            "ip": "192.0.2.1",
+            "created_at": "2015-05-17T10:05:03Z",
+            "session": "",
+        }
+    ]
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [("1", [1] * 5), ("2", [2, 2, 1]), ("5", [5]), ("6", [5]), ("500", [5])])
+def test_batches_are_as_large_as_asked(site: Site, batch: str, sizes: list[int]) -> None:
+    run("-", "--batch", batch, stdin="".join(line_of(f"/{n}") for n in range(5)).encode())
+    assert [len(hits) for hits in site.batches] == sizes
+
+
+def test_the_same_lines_elsewhere_in_the_file_are_other_hits(site: Site) -> None:
+    run("-", "--batch", "2", stdin=line_of("/same").encode() * 6)
+    assert site.paths == ["/same"] * 6
+
+
+def test_an_import_that_is_run_again_counts_nothing_twice(site: Site, log: Path) -> None:
+    run(str(log))
+    result = run(str(log))
+    assert result.exit_code == 0
+    assert len(site.counted) == 1000
+
+
+def test_the_same_log_packed_is_the_same_import(site: Site, log: Path, tmp_path: Path) -> None:
+    run(str(log))
+    packed = tmp_path / "access.log.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    run(str(packed))
+    run("-", stdin=packed.read_bytes())
+    assert len(site.counted) == 1000
+    assert len(site.batches) == 6
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 500, 999, 1000, 1001, 1002, 1999, 2001])
+def test_going_on_from_a_line_cuts_what_follows_as_before(site: Site, log: Path, first: int) -> None:
+    result = run(str(log), "--batch", "100", "--from-line", str(first))
+    assert site.paths == [f"/{n}" for n in range(first // 2, 1000)]
+    assert figures(result).get("skipped by --from-line", 0) == first - 1
+    first_keys = set(site.keys)
+    run(str(log), "--batch", "100")
+    assert len(set(site.keys) - first_keys) == -(-(first // 2) // 100)
+
+
+def test_lost_answers_and_restarts_of_the_service_count_once(site: Site, log: Path) -> None:
+    site.failures = [
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("taken, but the answer was lost"),
+        httpx.Response(503),
+        httpx.RemoteProtocolError("disconnected"),
+        httpx.Response(429, headers={"Retry-After": "2"}),
+    ]
+    result = run(str(log), "--batch", "250")
+    assert result.exit_code == 0
+    assert site.paths == [f"/{n}" for n in range(1000)]
+    assert "the rate limit is used up: trying again in 2 s" in result.stderr
+
+
+def test_an_import_that_had_to_stop_says_where_and_ends_right_when_started_again(site: Site, log: Path) -> None:
+    answers: list[Answer] = [accept, lambda _hits: httpx.Response(503)]
+    site.answer = lambda hits: answers.pop(0)(hits) if len(answers) > 1 else answers[0](hits)
+    stopped = run(str(log), "--batch", "250", "--patience", "10")
+    assert stopped.exit_code == 1
+    assert figures(stopped) | {"lines read": 0} == {
+        "lines read": 0,
+        "left out: a part of a page, a feed or a robot's file": 499,
+        "sent": 500,
+        "accepted": 250,
+    }
+    assert "the service answered 503" in stopped.stderr
+    assert "--from-line 500:" in stopped.stderr
+    site.answer = accept
+    assert run(str(log), "--batch", "250", "--from-line", "500").exit_code == 0
+    assert site.paths == [f"/{n}" for n in range(1000)]
+
+
+def test_the_window_is_waited_for_before_it_is_used_up(site: Site, log: Path) -> None:
+    used_up = {"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "60"}
+    site.answer = lambda _hits: httpx.Response(202, json={"status": "ok"}, headers=used_up)
+    assert run(str(log)).exit_code == 0
+    assert site.slept == [60]
+
+
+def test_refused_lines_are_shown_by_their_number_and_the_rest_counts(site: Site, log: Path) -> None:
+    refused = {"errors": {"3": "path: must be UTF-8.", "499": "created_at: in the future."}}
+    site.answer = lambda _hits: httpx.Response(400, json=refused, headers={"X-Goatcounter-Filter": "0, 4"})
+    result = run(str(log))
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        "line 7: path: must be UTF-8.",
+        "line 999: created_at: in the future.",
+        "line 1007: path: must be UTF-8.",
+        "line 1999: created_at: in the future.",
+    ]
+    assert figures(result) == {
+        "lines read": 2000,
+        "left out: a part of a page, a feed or a robot's file": 1000,
+        "sent": 1000,
+        "accepted": 992,
+        "ignored by the site's settings": 4,
+        "refused": 4,
+    }
+
+
+def test_every_line_left_out_is_counted_by_its_reason(site: Site) -> None:
+    lines = [
+        line_of("/"),
+        "no such line\n",
+        "\n",
+        line_of("/", method="POST"),
+        line_of("/", 404),
+        line_of("/", 301),
+        line_of("/", 500),
+        line_of("/logo.png"),
+    ]
+    result = run("-", stdin="".join(lines).encode())
+    assert result.exit_code == 0
+    assert site.paths == ["/"]
+    assert figures(result) == {
+        "lines read": 8,
+        "left out: not a line of this format": 2,
+        "left out: a method other than GET": 1,
+        "left out: an error or a redirect": 3,
+        "left out: a part of a page, a feed or a robot's file": 1,
+        "sent": 1,
+        "accepted": 1,
+    }
+
+
+def test_the_common_format_is_read_when_it_is_named(site: Site) -> None:
+    line = b'192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5\n'
+    assert run("-", "--format", "common", stdin=line).exit_code == 0
+    assert [(hit["path"], hit["user_agent"]) for hit in site.counted] == [("/a", "")]
+
+
+def test_an_empty_log_sends_nothing(site: Site) -> None:
+    result = run("-", stdin=b"")
+    assert (result.exit_code, site.batches) == (0, [])
+
+
+def test_a_token_that_may_not_count_is_told_before_anything_is_sent(site: Site, log: Path) -> None:
+    site.permissions = 64
+    result = run(str(log))
+    assert (result.exit_code, site.batches) == (1, [])
+    assert "the token 'importer' may not record page views" in result.stderr
+
+
+def test_what_the_service_refuses_as_a_whole_stops_the_import(site: Site, log: Path) -> None:
+    site.answer = lambda _hits: httpx.Response(403, json={"error": "requires 'count' permissions"})
+    result = run(str(log))
+    assert result.exit_code == 1
+    assert "requires 'count' permissions (status 403)" in result.stderr
+
+
+def test_a_file_that_is_not_there_is_told(site: Site, tmp_path: Path) -> None:
+    result = run(str(tmp_path / "none.log"))
+    assert (result.exit_code, site.batches) == (1, [])
+    assert "cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
+def test_a_damaged_file_stops_the_import_after_what_could_be_read(
+    site: Site, log: Path, tmp_path: Path, damage: str
+) -> None:
+    packed = bytearray(gzip.compress(b"".join(log.read_bytes() for _ in range(20)), zlib.Z_NO_COMPRESSION))
+    if damage == "cut off":
+        del packed[len(packed) // 2 :]
+    else:
+        packed[len(packed) // 2 :] = b"\xff" * (len(packed) // 2)
+    path = tmp_path / "access.log.gz"
+    path.write_bytes(packed)
+    result = run(str(path))
+    assert result.exit_code == 1
+    assert "cannot be read" in result.stderr
+    assert len(site.counted) >= 5000
+
+
+def test_the_token_never_shows(site: Site, log: Path) -> None:
+    site.failures = [httpx.ConnectError("refused")] * 8
+    site.answer = lambda _hits: httpx.Response(400, json={"error": "no"})
+    result = run(str(log), token="t0psecret")
+    assert site.tokens == {"Bearer t0psecret"}
+    assert "t0psecret" not in result.output
+
+
+def test_without_url_or_token_the_usage_is_explained(site: Site, log: Path) -> None:
+    runner = CliRunner(env={"COUNTLESS_TOKEN": ""})
+    assert runner.invoke(countless.cli.main, ["import", str(log), "--url", URL]).exit_code == 2
+    assert runner.invoke(countless.cli.main, ["import", str(log), "--token", "t"]).exit_code == 2
+    assert site.batches == []
+
+
+def test_no_bar_is_drawn_where_there_is_no_terminal(site: Site, log: Path) -> None:
+    assert run(str(log)).stderr == ""
+    assert len(site.counted) == 1000
+
+
+def test_the_help_names_everything_that_is_left_out() -> None:
+    text = CliRunner().invoke(countless.cli.main, ["import", "--help"]).output.split()
+    words = {word.strip(",") for word in text}
+    assert words >= {ending for endings in PARTS.values() for ending in endings} | ROBOTS_FILES
+
+
+@pytest.mark.usefixtures("site")
+def test_the_real_log_is_read_whole() -> None:
+    result = run(str(REAL_LOG))
+    assert result.exit_code == 0
+    assert figures(result) == {
+        "lines read": 10000,
+        "left out: a part of a page, a feed or a robot's file": 5575,
+        "left out: an error or a redirect": 371,
+        "left out: a method other than GET": 48,
+        "left out: not a line of this format": 1,
+        "sent": 4005,
+        "accepted": 4005,
+    }
+
+
+def test_the_command_knows_its_version() -> None:
+    result = CliRunner().invoke(countless.cli.main, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"countless, version {metadata.version('countless')}\n"
+
+
+class Operators:
+    """Stands in for the module of a checkout."""
+
+    COMMANDS = (click.Command("frobnicate", help="Ours."), click.Command("import", help="Never reached."))
+
+
+def test_a_checkout_adds_its_commands_and_cannot_replace_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib, "import_module", lambda _name: Operators)
+    runner = CliRunner()
+    assert "frobnicate" in runner.invoke(countless.cli.main, ["--help"]).output
+    assert runner.invoke(countless.cli.main, ["frobnicate"]).exit_code == 0
+    assert "access log" in runner.invoke(countless.cli.main, ["import", "--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [("infrastructure", False), ("infrastructure.commands", False), ("moto", True)]
+)
+def test_the_library_alone_has_its_own_commands(monkeypatch: pytest.MonkeyPatch, missing: str, *, told: bool) -> None:
+    def absent(_name: str) -> object:
+        raise ModuleNotFoundError(missing, name=missing)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    result = CliRunner().invoke(countless.cli.main, ["--help"])
+    assert result.exit_code == 0
+    assert "import" in result.stdout
+    assert (missing in result.stderr) is told
