@@ -69,22 +69,33 @@ class DynamoLog:
 
     def put(self, stream: str, number: int, data: bytes, expires: int | None) -> None:
         """As `LogStore.put`."""
-        self._write(stream, number, data, expires, {"ConditionExpression": "attribute_not_exists(stream)"})
-
-    def replace(self, stream: str, number: int, old: bytes, new: bytes, expires: int | None) -> None:
-        """As `LogStore.replace`. The condition is on the bytes themselves: a frame carries its checksum."""
-        condition = {
-            "ConditionExpression": "#data = :old",
-            "ExpressionAttributeNames": {"#data": "data"},
-            "ExpressionAttributeValues": {":old": {"B": old}},
-        }
-        self._write(stream, number, new, expires, condition)
-
-    def _write(self, stream: str, number: int, data: bytes, expires: int | None, condition: Fields) -> None:
-        item = {"stream": {"S": stream}, "number": {"N": str(number)}, "data": {"B": data}}
+        item = self._key(stream, number) | {"data": {"B": data}}
         try:
-            self._client.put_item(TableName=self._table, Item=with_expiry(item, expires), **condition)
+            self._client.put_item(
+                TableName=self._table,
+                Item=with_expiry(item, expires),
+                ConditionExpression="attribute_not_exists(stream)",
+            )
         except ClientError as error:
             if is_conflict(error):
                 raise Conflict(f"segment {number} of {stream}") from error
             raise
+
+    def replace(self, stream: str, number: int, old: bytes, new: bytes, *, for_good: bool) -> None:
+        """As `LogStore.replace`. The condition is on the bytes themselves: a frame carries its checksum."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=self._key(stream, number),
+                UpdateExpression="SET #data = :new" + (" REMOVE expires" if for_good else ""),
+                ConditionExpression="#data = :old",
+                ExpressionAttributeNames={"#data": "data"},
+                ExpressionAttributeValues={":old": {"B": old}, ":new": {"B": new}},
+            )
+        except ClientError as error:
+            if is_conflict(error):
+                raise Conflict(f"segment {number} of {stream}") from error
+            raise
+
+    def _key(self, stream: str, number: int) -> Fields:
+        return {"stream": {"S": stream}, "number": {"N": str(number)}}

@@ -1,6 +1,7 @@
 """What events add up to: counts in cells of path, time and value, for one stretch of days.
 
-`Cells` are built from segments, merged with each other, packed into parts of the rollups and read back by column. Only visits count, but for `hours`, which also holds all page views, so that nothing accepted is ever unaccounted for.
+`Cells` are built from segments, merged with each other, packed into parts of the rollups and read back by column. Only
+visits count, but for `views`, which are all page views, so that nothing accepted is ever unaccounted for.
 """
 
 from collections import Counter

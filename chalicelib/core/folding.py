@@ -13,6 +13,7 @@ from . import accepted, names
 from . import cells as counting
 from . import manifest as manifests
 from .cells import DAY, Cells
+from .compaction import compact
 from .errors import Conflict
 from .log import read_manifest, require, tail
 from .manifest import CLOSED, Manifest, Period, Ref, Run
@@ -113,6 +114,9 @@ class Folder:
             manifest = read_manifest(self._rollups, stream)
             changes = self._changes()
             following = self._close(stream, manifest, changes)
+            merged = self._compact(stream, manifest)
+            if merged != manifest.compacted:
+                following = replace(following, version=manifest.version + 1, compacted=merged)
             if following == manifest or self._swing(stream, following, changes):
                 break
         else:
@@ -297,6 +301,12 @@ class Folder:
         if periods == manifest.periods and ids == manifest.ids:
             return manifest
         return manifest.swung(periods=periods, ids=ids)
+
+    def _compact(self, stream: str, manifest: Manifest) -> int:
+        merged = manifest.compacted
+        while (further := compact(self._log, stream, merged, manifest.watermark, self._now())) > merged:
+            merged = further
+        return merged
 
     def _close_ids(self, stream: str, manifest: Manifest, changes: _Changes) -> tuple[Ref, ...]:
         """Blocks without those that are past the horizon, and small ones of one day joined."""

@@ -8,7 +8,7 @@ its own messages in the log.
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from . import accepted, names, segments
@@ -226,23 +226,19 @@ class Appender:
             del self._warm[name]
 
 
-def tail(items: Iterable[Item], after: int) -> Iterable[tuple[Segment, Item]]:
+def tail(items: Iterable[Item], after: int) -> Iterator[tuple[Segment, Item]]:
     """Unpacks what follows a segment, in order; what a merged segment covers already is passed over.
 
     Raises:
         BrokenLog: a number is missing.
     """
-    unpacked = [(segments.unpack(item.data), item) for item in items]
     head = after
-    covered = {0}
-    for segment, _ in unpacked:
-        if segment.first != segment.number:
-            covered.update(range(segment.first, segment.number))
-    for segment, item in unpacked:
-        if item.number in covered:
+    for item in items:
+        if item.number <= head:
             continue
-        if segment.first > head + 1 or segment.number != item.number:
-            raise BrokenLog(f"segment {segment.first} follows {head}")
+        segment = segments.unpack(item.data)
+        if segment.first != head + 1 or segment.first != item.number:
+            raise BrokenLog(f"segment {segment.first}, stored as {item.number}, follows {head}")
         head = segment.number
         yield segment, item
 

@@ -59,7 +59,7 @@ def decode(text: str) -> Message:
     try:
         body = orjson.loads(zlib.decompress(base64.b64decode(text, validate=True)))
         if body["v"] != _VERSION:
-            raise Poison(f"a message of version {body['v']}; this code reads {_VERSION}")  # noqa: TRY301
+            raise Poison(f"a message of version {body['v']}; this code reads {_VERSION}")
         return Message(
             id=int(body["id"]),
             accepted=int(body["accepted"]),

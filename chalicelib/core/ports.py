@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 
 class Item(NamedTuple):
-    """A segment as the log holds it."""
+    """A segment as the log holds it, under the first number that it covers."""
 
     number: int
     data: bytes
@@ -27,8 +27,8 @@ class LogStore(Protocol):
             Conflict: the number is taken, perhaps by this very call if its first answer was lost.
         """
 
-    def replace(self, stream: str, number: int, old: bytes, new: bytes, expires: int | None) -> None:
-        """Rewrites a segment.
+    def replace(self, stream: str, number: int, old: bytes, new: bytes, *, for_good: bool) -> None:
+        """Rewrites a segment; `for_good` takes its end away, else that stays as it is.
 
         Raises:
             Conflict: it is not, or no longer, what `old` says.

@@ -120,9 +120,12 @@ class Reader:
     def snapshot(self, stream: str) -> Snapshot:
         """The stream as it is now. The next call for the same stream moves it on."""
         warm = self._warm.pop(stream, None)
-        if warm is None or self._now() - warm.read > FRESH or warm.head - warm.manifest.watermark > LONG_TAIL:
-            warm = self._load(stream)
-        elif not self._read(warm):
+        if (
+            warm is None
+            or self._now() - warm.read > FRESH
+            or warm.head - warm.manifest.watermark > LONG_TAIL
+            or not self._read(warm)
+        ):
             warm = self._load(stream)
         self._warm[stream] = warm
         while len(self._warm) > self._streams:

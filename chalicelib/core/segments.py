@@ -91,6 +91,7 @@ class Segment:
     """One link of a stream's log.
 
     `first` to `number` are the numbers that it covers: one number as appended, a run once old segments are merged.
+    The log holds it under `first`, so that whoever reads in order knows what to pass over.
     `epoch` counts the redactions of the stream: whoever holds older knowledge has to look again.
     """
 

@@ -308,8 +308,7 @@ class _Tracker:
         session_column = []
         for i, hit in enumerate(hits):
             moment = accepted[i]
-            if moment > self.clock:
-                self.clock = moment
+            self.clock = max(self.clock, moment)
             if not hit.session:
                 flags[i] |= FIRST
                 session_column.append(0)

@@ -1,0 +1,80 @@
+"""Merges old segments of a log into large ones, without what only redelivery and sessions needed.
+
+Small segments end by themselves some weeks after they were merged, which costs nothing. The merged one stands under the
+first of their numbers and stays for good.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from .errors import Conflict
+from .log import tail
+from .ports import Item, LogStore
+from .segments import Columns, Kind, Retitle, Segment, Touched
+
+AGE = 15 * 86400
+"""Seconds after which no queue can deliver a segment's messages again."""
+PATIENCE = 30 * 86400
+"""Seconds after which segments are merged though they do not fill a large one yet."""
+FULL = 250_000
+"""Bytes of small segments that make a large one."""
+
+
+def compact(log: LogStore, stream: str, after: int, up_to: int, now: float) -> int:
+    """Merges what follows the segment `after`, as far as it is old enough. Returns up to where the log is merged.
+
+    Doing it again, or twice at once, changes nothing.
+    """
+    merged = after
+    for run in _runs(tail(log.read(stream, after=after, up_to=up_to, at_most=16 * FULL), after), now):
+        first, item = run[0]
+        joined = join([segment for segment, _ in run])
+        try:
+            log.replace(stream, first.first, item.data, joined.pack(), for_good=True)
+        except Conflict:
+            break
+        merged = joined.number
+    return merged
+
+
+def _runs(found: Iterable[tuple[Segment, Item]], now: float) -> Iterator[list[tuple[Segment, Item]]]:
+    run: list[tuple[Segment, Item]] = []
+    size = 0
+    for segment, item in found:
+        if segment.clock > now - AGE:
+            break
+        run.append((segment, item))
+        size += len(item.data)
+        if size >= FULL:
+            yield run
+            run, size = [], 0
+    if run and run[0][0].clock <= now - PATIENCE:
+        yield run
+
+
+def join(run: Sequence[Segment]) -> Segment:
+    """Consecutive segments as one: all events and names, no message ids, sessions by number alone."""
+    first, last = run[0], run[-1]
+    sessions: list[Touched] = []
+    retitles: list[Retitle] = []
+    columns = Columns(*(list(chain.from_iterable(each)) for each in zip(*(s.events.all() for s in run), strict=True)))
+    columns.session = []
+    before = 0
+    for segment in run:
+        columns.session.extend(index and index + len(sessions) for index in segment.events.session)
+        sessions.extend(Touched(session.number, 0, 0) for session in segment.sessions)
+        retitles.extend(retitle._replace(event=retitle.event + before) for retitle in segment.retitles)
+        before += len(segment)
+    return Segment(
+        number=last.number,
+        first=first.first,
+        epoch=last.epoch,
+        next_event=last.next_event,
+        next_session=last.next_session,
+        clock=last.clock,
+        names=[list(chain.from_iterable(segment.names[kind] for segment in run)) for kind in Kind],
+        first_names=first.first_names,
+        sessions=sessions,
+        retitles=retitles,
+        events=columns,
+    )
