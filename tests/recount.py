@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from crawlerdetect import CrawlerDetect
 
 SPAMMERS = Path(__file__).parent.parent / "chalicelib" / "pageviews" / "data" / "spammers.txt"
-"""The public list of referrer spammers, one host a line: Matomo's data, which the service ships."""
+"""The public list of referrer spammers, one host a line: data that the service ships."""
 
 SESSION = timedelta(hours=8)
 
@@ -269,7 +269,7 @@ def is_robot(agent: str) -> bool:
     """Section 7.6, in its order: too short, people, an address, libraries, known robots, robot words."""
     if len(agent.encode()) < 10 or " " not in agent or "/" not in agent:
         return True
-    if "CUBOT" in agent or "StudoBrowser" in agent:
+    if re.search("cubot|studobrowser", agent, re.IGNORECASE):
         return False
     if "://" in agent or any(library in agent for library in LIBRARIES + KNOWN_ROBOTS):
         return True
@@ -279,15 +279,16 @@ def is_robot(agent: str) -> bool:
 def is_spam(referrer: str, spammers: frozenset[str]) -> bool:
     """Whether its host is a spammer's or below one, or `localhost`."""
     try:
-        host = (urlsplit(referrer).hostname or "").lower().split(".")
+        host = (urlsplit(referrer).hostname or "").lower().rstrip(".").split(".")
     except ValueError:
         return False
     return any(".".join(host[start:]) in spammers | {"localhost"} for start in range(len(host)))
 
 
 def known_spammers() -> frozenset[str]:
-    """The list that the service ships."""
-    return frozenset(SPAMMERS.read_text(encoding="utf-8").lower().split())
+    """The list that the service ships; `#` begins a comment."""
+    lines = (line.split("#")[0].strip() for line in SPAMMERS.read_text(encoding="utf-8").lower().splitlines())
+    return frozenset(line for line in lines if line)
 
 
 def recount_file(name: Path) -> Recount:

@@ -4,6 +4,10 @@ import functools
 import gzip
 import importlib
 import json
+import os
+import pty
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from importlib import metadata
@@ -329,6 +333,33 @@ def test_without_url_or_token_the_usage_is_explained(site: Site, log: Path) -> N
 def test_no_bar_is_drawn_where_there_is_no_terminal(site: Site, log: Path) -> None:
     assert run(str(log)).stderr == ""
     assert len(site.counted) == 1000
+
+
+BEHIND_A_TERMINAL = """
+import functools, httpx, sys
+import countless.cli
+from countless.client import PageViews
+
+def answer(request):
+    return httpx.Response(200, json={"status": "ok", "token": {"name": "importer", "permissions": 2}})
+
+countless.cli.PageViews = functools.partial(PageViews, transport=httpx.MockTransport(answer))
+countless.cli.main(["import", sys.argv[1], "--url", "https://stats.test", "--token", "t"])
+"""
+
+
+def test_a_terminal_shows_how_far_the_file_is_read() -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", BEHIND_A_TERMINAL, str(REAL_LOG)]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "Importing" in shown
+    assert "100%" in shown
+    assert b"accepted" in done.stdout
 
 
 def test_the_help_names_everything_that_is_left_out() -> None:
