@@ -254,7 +254,7 @@ def dropped(view: View, path: str, spammers: frozenset[str]) -> str:
         return "bot"
     if is_spam(view.referrer, spammers):
         return "spam"
-    texts = (path, view.referrer, view.user_agent)
+    texts = (path, stored_referrer(view.referrer), view.user_agent)
     if not path or any("\0" in text for text in texts):
         return "refused"
     if any(len(text) > limit for text, limit in zip(texts, (2048, 2048, 512), strict=True)):
@@ -262,6 +262,12 @@ def dropped(view: View, path: str, spammers: frozenset[str]) -> str:
     if path.startswith("/servlet/redirect.srv/") or path == "/favicon.ico" or re.search("<html>|<HTML>", path):
         return "ignored"
     return ""
+
+
+def stored_referrer(referrer: str) -> str:
+    """As much of section 7.2 as its length depends on: URLs lose scheme and query, groups are short anyway."""
+    address = re.match("https?://([^?#]*)", referrer.strip(), re.IGNORECASE)
+    return address[1] if address else referrer
 
 
 @cache

@@ -168,6 +168,8 @@ def test_paths_are_stored_one_way(path: str, stored: str) -> None:
         (line_of(path="/" + "a" * 2048), "refused"),
         (line_of(referrer="x" * 2048), ""),
         (line_of(referrer="x" * 2049), "refused"),
+        (line_of(referrer="https://example.com/?" + "x" * 3000), ""),
+        (line_of(referrer="https://example.com/" + "x" * 3000), "refused"),
         (line_of(agent=FIREFOX + "x" * 500), "refused"),
         (line_of(path=r"/\x00"), "refused"),
     ],
