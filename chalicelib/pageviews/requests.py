@@ -1,0 +1,325 @@
+"""What callers send, decoded into typed values or refused: the body of `POST /api/v0/count` and the query of `/count`.
+
+The rules are those of the page-view contract, sections 1.7, 3.1 and 4.1. Nothing but `Invalid` ever leaves here.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple, NoReturn
+
+import orjson
+
+from chalicelib.core.errors import Invalid
+
+MAX_HITS = 500
+_FILTERS = frozenset({"ip"})
+_MAX_INT = 2**31 - 1
+
+
+class RawHit(NamedTuple):
+    """A hit as its sender gives it, with the right types and nothing else checked. Empty texts mean "not given"."""
+
+    path: str = ""
+    title: str = ""
+    ref: str = ""
+    query: str = ""
+    user_agent: str = ""
+    location: str = ""
+    language: str = ""
+    ip: str = ""
+    session: str = ""
+    event: bool = False
+    bot: int = 0
+    size: tuple[int, ...] = ()
+    """Width first, cut to whole pixels."""
+    created_at: float | None = None
+    """Unix seconds; None: now."""
+
+
+class CountBatch(NamedTuple):
+    """The body of `POST /api/v0/count`."""
+
+    hits: list[RawHit]
+    no_sessions: bool = False
+    filters: frozenset[str] = _FILTERS
+
+
+class PixelView(NamedTuple):
+    """The parameters of `/count`."""
+
+    path: str = ""
+    title: str = ""
+    ref: str = ""
+    query: str = ""
+    event: bool = False
+    no_session: bool = False
+    bot: int = 0
+    size: tuple[int, ...] = ()
+    target_length: int = 0
+    """Bytes of the request's target, which a refusal of a long path mentions."""
+
+
+# --- the API's JSON -------------------------------------------------------------------------------------------------
+
+
+def decode_batch(body: bytes) -> CountBatch:
+    """The batch that a JSON body holds: 1 to 500 hits.
+
+    Raises:
+        Invalid: it is no JSON, of the wrong shape, holds an unknown key or filter, or no hits or too many.
+    """
+    fields = _named(_object(_parse(body), "the body"), _BATCH_KEYS)
+    hits = _list(fields.get("hits"), "hits")
+    if not hits:
+        raise Invalid("no hits")
+    if len(hits) > MAX_HITS:
+        raise Invalid(f"maximum amount of pageviews in one batch is {MAX_HITS}")
+    batch = CountBatch(
+        [_hit(index, value) for index, value in enumerate(hits)],
+        _flag(fields.get("no_sessions"), "no_sessions"),
+        _filters(fields.get("filter")),
+    )
+    unknown = [name for name in batch.filters if name not in _FILTERS]
+    if unknown:
+        raise Invalid(f"unknown value in Filter: [{' '.join(sorted(unknown))}]")
+    return batch
+
+
+def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _parse_patiently(body)
+
+
+def _parse_patiently(body: bytes) -> Any:  # noqa: ANN401
+    """What orjson will not read: an empty body, more after the first value, and text that is not quite UTF-8.
+
+    The latter becomes lone surrogates, which cost only the hits that hold them.
+    """
+    text = body.decode("utf-8", "surrogateescape").lstrip(" \t\r\n")
+    if not text:
+        return {}
+    try:
+        return _PATIENT.raw_decode(text)[0]
+    except RecursionError:
+        _refuse("nested too deeply")
+    except json.JSONDecodeError as error:
+        _refuse(f"{error.msg} at character {error.pos}")
+    except ValueError as error:
+        _refuse(str(error).partition(";")[0])
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_PATIENT = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _refuse(why: str) -> NoReturn:
+    raise Invalid(f"invalid JSON: {why}")
+
+
+_BATCH_KEYS = frozenset({"no_sessions", "filter", "hits"})
+_TEXTS = RawHit._fields[:9]
+_BLANKS = ("",) * len(_TEXTS)
+_ALL_TEXT = {str}
+_HIT_KEYS = frozenset(RawHit._fields)
+
+
+def _named(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The fields under their own names: keys fit exactly or but for case; the last of those that fit counts."""
+    if fields.keys() <= known:
+        return fields
+    named = {}
+    for key, value in fields.items():
+        name = key if key in known else key.lower()
+        if name not in known:
+            raise Invalid(f"unknown parameter: {_quoted(key)}")
+        named[name] = value
+    return named
+
+
+def _quoted(key: str) -> str:
+    return json.dumps(key[:100], ensure_ascii=not key[:100].isprintable())
+
+
+def _hit(index: int, value: object) -> RawHit:
+    fields = _named(_object(value, f"hits[{index}]"), _HIT_KEYS)
+    get = fields.get
+    texts = list(map(get, _TEXTS, _BLANKS))
+    if set(map(type, texts)) != _ALL_TEXT:
+        texts = [_text(text, f"hits[{index}].{name}") for name, text in zip(_TEXTS, texts, strict=True)]
+    event, bot, size, created_at = get("event"), get("bot"), get("size"), get("created_at")
+    return RawHit._make(
+        (
+            *texts,
+            event is not None and event is not False and _loose_flag(event, f"hits[{index}].event"),
+            0 if bot is None else _whole(bot, f"hits[{index}].bot"),
+            () if size is None else _size(size, f"hits[{index}].size"),
+            None if created_at is None else _moment(created_at, f"hits[{index}].created_at"),
+        )
+    )
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else _refuse(f"{what} must be an object")
+
+
+def _list(value: object, what: str) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else _refuse(f"{what} must be an array")
+
+
+def _text(value: object, what: str) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _refuse(f"{what} must be a string")
+
+
+def _flag(value: object, what: str) -> bool:
+    if value is None:
+        return False
+    return value if isinstance(value, bool) else _refuse(f"{what} must be true or false")
+
+
+def _whole(value: object, what: str) -> int:
+    if type(value) is not int or abs(value) > _MAX_INT:
+        _refuse(f"{what} must be a whole number of 32 bits")
+    return value
+
+
+_FLAGS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
+
+
+def _loose_flag(value: object, what: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if (type(value) is int and value in {0, 1}) or isinstance(value, str):
+        found = _FLAGS.get(str(value)[:8].lower())
+        if found is not None:
+            return found
+    _refuse(f"{what} must be true or false")
+
+
+def _filters(value: object) -> frozenset[str]:
+    if value is None:
+        return _FILTERS
+    return frozenset(_text(name, "filter") for name in _list(value, "filter"))
+
+
+# --- numbers and dates ----------------------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+
+
+def _size(value: object, what: str) -> tuple[int, ...]:
+    if isinstance(value, str):
+        numbers = parse_size(value)
+    else:
+        values = value if isinstance(value, list) else [value]
+        fitting = all(type(number) in {int, float} for number in values)
+        numbers = _cut(values) if fitting else None
+    return _refuse(f"{what} must be numbers") if numbers is None else numbers
+
+
+def parse_size(text: str) -> tuple[int, ...] | None:
+    """The whole numbers of `1920` or `1920,1080,2`; none for an empty text; None if it holds anything else."""
+    return _parse_size(text) if len(text) < 100 else None
+
+
+@lru_cache(1024)
+def _parse_size(text: str) -> tuple[int, ...] | None:
+    if not text.strip():
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    return _cut(map(float, parts)) if all(map(_NUMBER.fullmatch, parts)) else None
+
+
+def _cut(numbers: Any) -> tuple[int, ...] | None:  # noqa: ANN401
+    try:
+        return tuple(int(number) for number in numbers)
+    except (ValueError, OverflowError):
+        return None
+
+
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_ZERO_TIME = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) / _SECOND
+
+
+def _moment(value: object, what: str) -> float | None:
+    moment = _parse_moment(value) if isinstance(value, str) and len(value) < 64 else None
+    if moment is None:
+        _refuse(f"{what} must be a time like 2026-01-31T23:59:59Z")
+    return None if moment == _ZERO_TIME else moment
+
+
+@lru_cache(2048)
+def _parse_moment(text: str) -> float | None:
+    if not _RFC_3339.fullmatch(text):
+        return None
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) / _SECOND
+    except ValueError:
+        return None
+
+
+# --- the pixel's query ----------------------------------------------------------------------------------------------
+
+
+def decode_view(parameters: Mapping[str, str], target_length: int = 0) -> PixelView:
+    """The view that the query of `/count` speaks of; unknown parameters are ignored.
+
+    `parameters` holds the first value of each key, decoded; `target_length` is the length of the request's target.
+
+    Raises:
+        Invalid: with the text for the `X-Goatcounter` header.
+    """
+    get = parameters.get
+    return PixelView(
+        path=get("p", ""),
+        title=get("t", ""),
+        ref=get("r", ""),
+        query=get("q", ""),
+        event=_parameter_flag("e", get("e")),
+        no_session=_FLAGS.get(get("ns", "")[:8].lower(), False),
+        bot=_parameter_bot(get("b", "")),
+        size=_parameter_size(get("s", "")),
+        target_length=target_length,
+    )
+
+
+def _parameter_flag(name: str, text: str | None) -> bool:
+    if text is None:
+        return False
+    flag = _FLAGS.get(text[:8].lower())
+    return _refuse_parameter(name, text, "true or false") if flag is None else flag
+
+
+def _parameter_size(text: str) -> tuple[int, ...]:
+    size = parse_size(text)
+    return _refuse_parameter("s", text, "numbers") if size is None else size
+
+
+def _parameter_bot(text: str) -> int:
+    if not text:
+        return 0
+    if not re.fullmatch("[+-]?[0-9]{1,10}", text) or abs(int(text)) > _MAX_INT:
+        _refuse_parameter("b", text, "a whole number")
+    return int(text)
+
+
+def _refuse_parameter(name: str, text: str, kind: str) -> NoReturn:
+    shown = "".join(letter for letter in text[:40] if letter.isascii() and letter.isprintable())
+    raise Invalid(f"error decoding parameters: {name}: {json.dumps(shown)} must be {kind}")

@@ -1,0 +1,202 @@
+"""What callers ask for: the query strings of the statistics endpoints (page-view contract, sections 1.6 and 2)."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, cast
+
+from chalicelib.core.errors import Invalid
+from chalicelib.core.periods import DAY, Range, default_range
+from chalicelib.core.reports import EVERY_PATH, Group, PathFilter
+
+Query = Mapping[str, Sequence[str]]
+LONGEST = 36_600
+"""Days of a range: a century. Every day is listed in the answer, empty ones too."""
+_TRUE = frozenset({"true", "on", "1", "checked"})
+_GROUPS: tuple[Group, ...] = ("hour", "day", "week", "month")
+_INT = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+_INT64 = 2**63
+_INT32 = 2**31
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,32}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class PathsQuery(NamedTuple):
+    """The query of `GET /paths`."""
+
+    after: int
+    limit: int
+
+
+class TotalQuery(NamedTuple):
+    """The query of `GET /stats/total`."""
+
+    when: Range
+    include: PathFilter
+
+
+class HitsQuery(NamedTuple):
+    """The query of `GET /stats/hits`."""
+
+    when: Range
+    include: PathFilter
+    exclude: PathFilter | None
+    limit: int
+    group: Group
+
+
+def paths_query(query: Query) -> PathsQuery:
+    """What `GET /paths` is asked for.
+
+    Raises:
+        Invalid: an unknown parameter, or one that cannot be read.
+    """
+    given = _Given(query, ("limit", "after"))
+    return PathsQuery(given.int("after", 0), _clamped(given.int("limit", 20), 200))
+
+
+def total_query(query: Query, now: float, offset: int) -> TotalQuery:
+    """What `GET /stats/total` is asked for; `offset` is how far the user is ahead of UTC, in seconds.
+
+    Raises:
+        Invalid: as above, or the range is longer than a century.
+    """
+    given = _Given(query, ("start", "end", "include_paths", "path_by_name"))
+    when = given.range(now, offset)
+    return TotalQuery(when, given.paths("include_paths", by_name=given.bool("path_by_name")) or EVERY_PATH)
+
+
+def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
+    """What `GET /stats/hits` is asked for.
+
+    Raises:
+        Invalid: as `total_query`.
+    """
+    given = _Given(
+        query,
+        ("start", "end", "group", "daily", "include_paths", "exclude_paths", "path_by_name", "limit"),
+    )
+    by_name = given.bool("path_by_name")
+    group = given.group("group")
+    return HitsQuery(
+        when=given.range(now, offset),
+        include=given.paths("include_paths", by_name=by_name) or EVERY_PATH,
+        exclude=given.paths("exclude_paths", by_name=by_name),
+        limit=_clamped(given.int("limit", 20), 100),
+        group="day" if group == "hour" and given.bool("daily") else group,
+    )
+
+
+class _Given:
+    """The parameters of a query under their own names, each with all of its values."""
+
+    def __init__(self, query: Query, known: Sequence[str]) -> None:
+        spellings = {spelling: name for name in known for spelling in _spellings(name)}
+        self._values: dict[str, list[str]] = {}
+        for key, values in query.items():
+            if key not in spellings:
+                raise Invalid(f"unknown parameter: {_quoted(key)}")
+            self._values.setdefault(spellings[key], []).extend(values)
+
+    def _first(self, name: str) -> str | None:
+        return next(iter(self._values.get(name, ())), None)
+
+    def int(self, name: str, default: int) -> int:
+        text = self._first(name)
+        if text is None:
+            return default
+        number = int(text) if _INT.fullmatch(text) else _INT64
+        if not -_INT64 <= number < _INT64:
+            _refuse(name, text, "a number")
+        return number
+
+    def bool(self, name: str) -> bool:
+        return self._first(name) in _TRUE
+
+    def group(self, name: str) -> Group:
+        text = self._first(name)
+        if text is None:
+            return "hour"
+        if text in _GROUPS:
+            return cast("Group", text)
+        if text not in {"0", "1", "2", "3"}:
+            _refuse(name, text, "one of hour, day, week, month")
+        return _GROUPS[int(text)]
+
+    def range(self, now: float, offset: int) -> Range:
+        start, end = default_range(now)
+        start, end = self._time("start", start, up=True), self._time("end", end, up=False)
+        if (end - start) // DAY >= LONGEST:
+            raise Invalid(f"invalid query parameters: more than {LONGEST} days from start to end")
+        return Range(start, end, offset)
+
+    def _time(self, name: str, default: int, *, up: bool) -> int:
+        text = self._first(name)
+        if not text:
+            return default
+        moment = _moment(text, up=up)
+        return _refuse(name, text, "a date or an RFC 3339 time") if moment is None else moment
+
+    def paths(self, name: str, *, by_name: bool) -> PathFilter | None:
+        """The paths that are named; None if none are."""
+        words = [word for value in self._values.get(name, ()) for word in _words(value)]
+        if not words:
+            return None
+        if by_name:
+            return PathFilter(names=tuple(words))
+        ids = [int(word) if _INT.fullmatch(word) else _INT32 for word in words]
+        for number, word in zip(ids, words, strict=True):
+            if not -_INT32 <= number < _INT32:
+                raise Invalid(f"invalid number in {name}: {_quoted(word)}")
+        return PathFilter(ids=frozenset(ids))
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    camel = "".join(word.capitalize() for word in name.split("_"))
+    return (name, camel, f"{name}[]", f"{camel}[]") if name.endswith("_paths") else (name, camel)
+
+
+def _words(text: str) -> list[str]:
+    words = text.split(",") if "," in text else text.split(" ")
+    return [word.strip() for word in words if word.strip()]
+
+
+def _clamped(number: int, cap: int) -> int:
+    return min(max(number, 1), cap)
+
+
+def _moment(text: str, *, up: bool) -> int | None:
+    """Unix seconds, a fraction rounded up or down: both ends of a range belong to it."""
+    if _DATE.fullmatch(text):
+        return _seconds(f"{text}T00:00:00")
+    match = _TIME.fullmatch(text)
+    seconds = _seconds(f"{match[1]}T{match[2]}") if match else None
+    if match is None or seconds is None:
+        return None
+    if match[4]:
+        hours, minutes = int(match[5]), int(match[6])
+        if hours > 23 or minutes > 59:
+            return None
+        seconds -= (hours * 3600 + minutes * 60) * (1 if match[4] == "+" else -1)
+    return seconds + (up and bool((match[3] or "").strip("0")))
+
+
+def _seconds(text: str) -> int | None:
+    try:
+        return int((datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH).total_seconds())
+    except ValueError:
+        return None
+
+
+def _refuse(name: str, text: str, kind: str) -> Any:  # noqa: ANN401 - never returns
+    raise Invalid(f"invalid query parameters: {name}: {_quoted(text)} is not {kind}")
+
+
+def _quoted(text: str) -> str:
+    shown = text[:100].encode(errors="replace").decode()
+    return json.dumps(shown, ensure_ascii=not shown.isprintable())

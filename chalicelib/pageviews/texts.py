@@ -1,0 +1,46 @@
+"""What any text of a page view must be: storable as UTF-8, without NUL bytes, and short enough to remember."""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import TypeVar
+
+MAX_REMEMBERED = 4096
+_Result = TypeVar("_Result")
+
+
+def storable(text: str) -> bool:
+    """Whether it can be stored: no NUL byte and no lone surrogate (page-view contract, section 1.5)."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def mended(text: str) -> str:
+    """The text with U+FFFD for whatever cannot be stored; for texts that the contract has no error for."""
+    if storable(text):
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def remembered(size: int) -> Callable[[Callable[[str], _Result]], Callable[[str], _Result]]:
+    """Remembers the answers of a pure function of one text, the `size` last used ones.
+
+    Texts beyond `MAX_REMEMBERED` characters are worked out each time: a cache is no place for a caller's megabytes.
+    """
+
+    def decorate(function: Callable[[str], _Result]) -> Callable[[str], _Result]:
+        cached = lru_cache(size)(function)
+
+        @wraps(function)
+        def answer(text: str) -> _Result:
+            return cached(text) if len(text) <= MAX_REMEMBERED else function(text)
+
+        return answer
+
+    return decorate
