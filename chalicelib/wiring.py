@@ -1,8 +1,9 @@
 """Plugs the adapters together, each when it is first asked for: nothing is connected while modules are imported."""
 
+import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .core import limits
 from .settings import settings as settings  # noqa: PLC0414 - handed out from here
@@ -10,9 +11,14 @@ from .settings import settings as settings  # noqa: PLC0414 - handed out from he
 if TYPE_CHECKING:
     from .aws.accounts import Accounts
     from .aws.limits import Limiter
-    from .aws.queues import SqsIngest
+    from .aws.log import DynamoLog
+    from .aws.queues import SqsFolds, SqsIngest
+    from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
+    from .core.folding import Folder
     from .core.limits import Local, Window
+    from .core.log import Appender
+    from .core.reports import Reports
 
 
 def now() -> float:
@@ -77,10 +83,79 @@ def ingest() -> "SqsIngest":
     )
 
 
+@cache
+def log() -> "DynamoLog":
+    """The log of every stream."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.log import DynamoLog  # noqa: PLC0415
+
+    return DynamoLog(clients.dynamodb(), settings().log_table)
+
+
+@cache
+def rollups() -> "DynamoRollups":
+    """The rollups of every stream."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.rollups import DynamoRollups  # noqa: PLC0415
+
+    return DynamoRollups(clients.dynamodb(), settings().rollups_table)
+
+
+@cache
+def folds() -> "SqsFolds":
+    """Where folds are asked for."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.queues import SqsFolds  # noqa: PLC0415
+
+    return SqsFolds(clients.sqs(), settings().fold_queue)
+
+
+_threads: list[threading.local] = [threading.local()]
+"""What each thread has of its own, since it keeps what it has read. A function on Lambda has one thread."""
+
+
+def appender() -> "Appender":
+    """This thread's writer of streams."""
+    from .core.log import Appender  # noqa: PLC0415
+
+    own: Any = _threads[0]
+    if not hasattr(own, "appender"):
+        own.appender = Appender(log(), rollups(), folds(), now=_clock)
+    made: Appender = own.appender
+    return made
+
+
+def reports() -> "Reports":
+    """This thread's answers to questions about streams."""
+    from .core.reading import Reader  # noqa: PLC0415
+    from .core.reports import Reports  # noqa: PLC0415
+
+    own: Any = _threads[0]
+    if not hasattr(own, "reports"):
+        own.reports = Reports(Reader(log(), rollups(), now=_clock))
+    made: Reports = own.reports
+    return made
+
+
+def folder() -> "Folder":
+    """What keeps the rollups."""
+    from .core.folding import Folder  # noqa: PLC0415
+
+    return Folder(log(), rollups(), now=_clock)
+
+
+def park(queue: str, record: dict[str, Any]) -> None:
+    """Puts a queue message as it is into a dead-letter queue."""
+    from .aws import clients, queues  # noqa: PLC0415
+
+    queues.park(clients.sqs(), queue, record)
+
+
 def forget() -> None:
     """Unplugs everything, settings included, as if the process had just started: for tests."""
     from .aws import clients  # noqa: PLC0415
 
-    for made in (accounts, secrets, plans, limiter, pixels, ingest, settings):
+    _threads[0] = threading.local()
+    for made in (accounts, secrets, plans, limiter, pixels, ingest, log, rollups, folds, settings):
         made.cache_clear()
     clients.forget()

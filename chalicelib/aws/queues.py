@@ -1,7 +1,9 @@
 """Messages on their way: into SQS in one piece, by way of S3 if they are too large for it."""
 
 import json
-from typing import TYPE_CHECKING
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -83,19 +85,32 @@ class SqsFolds:
         self._queue = queue
 
     def ask(self, stream: str, head: int) -> None:
-        """As `Folds.ask`: the same request within five minutes is one."""
-        self._send(stream, {"stream": stream}, f"fold-{head}")
+        """As `Folds.ask`: the same request within five minutes is one. If SQS refuses it, the next append asks."""
+        try:
+            self._send(stream, {"stream": stream}, f"fold-{head}")
+        except (ClientError, BotoCoreError):
+            logging.getLogger(__name__).warning("a fold could not be asked for")
 
     def ask_sweep(self, stream: str, day: str) -> None:
         """Asks for the daily sweep of a stream."""
         self._send(stream, {"stream": stream, "sweep": True}, f"sweep-{day}")
 
     def _send(self, stream: str, body: dict[str, object], once: str) -> None:
-        from hashlib import sha256  # noqa: PLC0415 - a fold is asked for rarely
-
         self._sqs.send_message(
             QueueUrl=self._queue,
             MessageBody=json.dumps(body),
             MessageGroupId=stream,
             MessageDeduplicationId=sha256(f"{stream} {once}".encode()).hexdigest(),
         )
+
+
+def park(sqs: "SQSClient", queue: str, record: dict[str, Any]) -> None:
+    """Puts a received message, as the queue function got it, into a dead-letter queue."""
+    ordered: dict[str, Any] = {}
+    if queue.endswith(".fifo"):
+        attributes = record["attributes"]
+        ordered = {
+            "MessageGroupId": attributes["MessageGroupId"],
+            "MessageDeduplicationId": f"parked-{record['messageId']}",
+        }
+    sqs.send_message(QueueUrl=queue, MessageBody=record["body"], **ordered)

@@ -120,12 +120,7 @@ class Reader:
     def snapshot(self, stream: str) -> Snapshot:
         """The stream as it is now. The next call for the same stream moves it on."""
         warm = self._warm.pop(stream, None)
-        if (
-            warm is None
-            or self._now() - warm.read > FRESH
-            or warm.head - warm.manifest.watermark > LONG_TAIL
-            or not self._read(warm)
-        ):
+        if warm is None or self._stale(warm) or not self._read(warm):
             warm = self._load(stream)
         self._warm[stream] = warm
         while len(self._warm) > self._streams:
@@ -139,6 +134,9 @@ class Reader:
         except BrokenLog:
             self._warm.pop(stream, None)
             return question(self.snapshot(stream))
+
+    def _stale(self, warm: Snapshot) -> bool:
+        return self._now() - warm.read > FRESH or warm.head - warm.manifest.watermark > LONG_TAIL
 
     def _load(self, stream: str) -> Snapshot:
         manifest = read_manifest(self._rollups, stream)

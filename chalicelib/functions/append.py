@@ -6,8 +6,7 @@ neither blocks its batch nor, in the FIFO queue, drags its successors along; wha
 
 from typing import Any
 
-from chalice import Blueprint
-from chalice.app import SQSEvent
+from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.core.errors import Poison

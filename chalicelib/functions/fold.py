@@ -2,8 +2,7 @@
 
 import json
 
-from chalice import Blueprint
-from chalice.app import SQSEvent
+from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.observability import event_function, logger

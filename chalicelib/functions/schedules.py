@@ -1,14 +1,13 @@
 """The timed jobs: one function a row of the table below.
 
-    sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
-    rotate_salts    hourly                gives the session keys a new salt once a day
+sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
+rotate_salts    hourly                gives the session keys a new salt once a day
 """
 
 import time
 from datetime import UTC, datetime
 
-from chalice import Blueprint, Cron, Rate
-from chalice.app import CloudWatchEvent
+from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate
 
 from chalicelib import wiring
 from chalicelib.observability import event_function
