@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Resource = dict[str, Any]
 
 PREFIX = "countless"
-FOUR_WEEKS_OF_SQS = 14 * 86400
+LONGEST_RETENTION = 14 * 86400
 """As long as SQS keeps anything: a message parked on a Friday is still there after the holidays."""
 RECEIVES_BEFORE_PARKING = 5
 BODIES_KEPT_DAYS = 30
@@ -97,8 +97,7 @@ def _table(keys: Mapping[str, str], *, kept: bool = True) -> Resource:
             "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{"AttributeName": n, "AttributeType": t} for n, t in keys.items()],
             "KeySchema": [
-                {"AttributeName": name, "KeyType": kind}
-                for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                {"AttributeName": name, "KeyType": kind} for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)
             ],
             "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": kept},
@@ -109,7 +108,7 @@ def _table(keys: Mapping[str, str], *, kept: bool = True) -> Resource:
 
 def _queue(logical: str, visibility: int, *, fifo: bool = False) -> dict[str, Resource]:
     """A queue and its dead-letter queue, which is of the same kind, as SQS demands."""
-    common: Resource = {"MessageRetentionPeriod": FOUR_WEEKS_OF_SQS, "SqsManagedSseEnabled": True}
+    common: Resource = {"MessageRetentionPeriod": LONGEST_RETENTION, "SqsManagedSseEnabled": True}
     if fifo:
         # Order is kept by group alone: groups, our sites, do not wait for one another.
         common |= {
@@ -209,9 +208,27 @@ def create(
                 references[logical] = _create_queue(sqs, properties, references)
             case _:
                 references[logical] = _create_bucket(s3, properties, str(session.region_name))
-    return {variable: references[logical] for variable, logical in ENVIRONMENT.items()} | {
-        "COUNTLESS_SECRETS": f"/{prefix}"
+    return _environment(references, prefix)
+
+
+def find(session: boto3.Session, *, prefix: str = PREFIX, endpoint: str | None = None) -> dict[str, str]:
+    """The environment that `create` returned once, without making or changing anything.
+
+    Raises botocore's ClientError if a queue is missing.
+    """
+    sqs = session.client("sqs", endpoint_url=endpoint)
+    references = {
+        logical: sqs.get_queue_url(QueueName=name)["QueueUrl"] if key == "QueueName" else name
+        for logical, resource in resources(prefix).items()
+        for key, name in resource["Properties"].items()
+        if key in ("TableName", "QueueName", "BucketName")
     }
+    return _environment(references, prefix)
+
+
+def _environment(references: Mapping[str, str], prefix: str) -> dict[str, str]:
+    named = {variable: references[logical] for variable, logical in ENVIRONMENT.items()}
+    return {**named, "COUNTLESS_SECRETS": f"/{prefix}"}
 
 
 def _create_table(dynamodb: DynamoDBClient, properties: Resource) -> str:
@@ -222,17 +239,13 @@ def _create_table(dynamodb: DynamoDBClient, properties: Resource) -> str:
         dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     status = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"].get("TimeToLiveStatus")
     if status not in ("ENABLED", "ENABLING"):  # enabling it twice is an error
-        dynamodb.update_time_to_live(
-            TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
-        )
+        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
     return name
 
 
 def _create_queue(sqs: SQSClient, properties: Resource, references: Mapping[str, str]) -> str:
     name = str(properties["QueueName"])
-    attributes = {
-        key: _attribute(sqs, value, references) for key, value in properties.items() if key != "QueueName"
-    }
+    attributes = {key: _attribute(sqs, value, references) for key, value in properties.items() if key != "QueueName"}
     try:
         url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     except ClientError as error:
@@ -279,7 +292,11 @@ def _rules(properties: Resource) -> list[Resource]:
 
 def _rule(rule: Resource) -> Any:  # noqa: ANN401 - the stubs' type of a rule has a dozen optional keys
     """A lifecycle rule in the words of S3's own API, which differ from CloudFormation's."""
-    said: Resource = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    said: Resource = {
+        "ID": rule["Id"],
+        "Status": rule["Status"],
+        "Filter": {"Prefix": rule.get("Prefix", "")},
+    }
     if "ExpirationInDays" in rule:
         said["Expiration"] = {"Days": rule["ExpirationInDays"]}
     if "AbortIncompleteMultipartUpload" in rule:

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from chalice.app import Chalice
 
+from chalicelib import wiring
 from infrastructure import storage
 from infrastructure.local import simulation
 from tests.front import FrontDoor
@@ -35,7 +36,8 @@ class World:
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
-    """moto with the tables, queues and bucket of `infrastructure/storage.py`, and os.environ set for it."""
+    """AWS, simulated, with the tables, queues and bucket of `infrastructure/storage.py`, and os.environ set for it."""
+    wiring.forget()
     with pytest.MonkeyPatch.context() as patch, simulation.simulated():
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
@@ -47,15 +49,16 @@ def world() -> Iterator[World]:
         for name, value in environment.items():
             patch.setenv(name, value)
         yield World(session, environment)
+    wiring.forget()
 
 
 @pytest.fixture(scope="session")
 def app(world: World) -> Chalice:
     """The whole service, imported once its world stands."""
     assert world
-    import app as module  # noqa: PLC0415 - not before AWS is simulated
+    from app import app as service  # noqa: PLC0415 - not before AWS is simulated
 
-    return module.app
+    return service
 
 
 @pytest.fixture

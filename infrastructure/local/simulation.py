@@ -1,7 +1,8 @@
 """AWS in this process: moto, mended where it loses updates under threads or slows down as queues grow.
 
 moto is not made for threads: eight of them adding 1 to a counter lose some of it, and a message sent while another
-is being deleted can vanish. The mending here makes both exact; it works for mocked clients and for moto's server.
+is being deleted can vanish; and it delivers a FIFO group out of order after a failure. The mending here makes all
+of it exact; it works for mocked clients and for moto's server.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from moto import mock_aws
@@ -45,19 +46,19 @@ def mend() -> None:
     ):
         _locked(SQSBackend, name, SQS)
     # It lists every attribute of the queue, some by counting messages, for each message received.
-    SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign]
+    SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign, assignment]
     if not hasattr(SQSBackend.receive_message, "mended"):
-        SQSBackend.receive_message = _receiving(SQSBackend.receive_message)  # type: ignore[method-assign]
+        setattr(SQSBackend, "receive_message", _receiving(SQSBackend.receive_message))  # noqa: B010
 
 
-def _locked(owner: type, name: str, lock: threading.RLock) -> None:  # type: ignore[valid-type]
+def _locked(owner: type, name: str, lock: AbstractContextManager[object]) -> None:
     original: Callable[..., Any] = getattr(owner, name)
     if hasattr(original, "mended"):
         return
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the wrapped method takes and gives
-        with lock:  # type: ignore[attr-defined]
+        with lock:
             return original(*args, **kwargs)
 
     call.mended = True  # type: ignore[attr-defined]
@@ -72,7 +73,7 @@ def _receiving(original: Callable[..., list[Message]]) -> Callable[..., list[Mes
     """A receive that holds the lock only while it looks, never while it waits."""
 
     @functools.wraps(original)
-    def receive(
+    def receive(  # noqa: PLR0913, PLR0917 - as moto has it
         backend: SQSBackend,
         queue_name: str,
         count: int,
@@ -82,12 +83,15 @@ def _receiving(original: Callable[..., list[Message]]) -> Callable[..., list[Mes
     ) -> list[Message]:
         until = time.monotonic() + wait_seconds_timeout
         while True:
+            queue = backend.get_queue(queue_name)
             with SQS:
+                # moto lets go of them one by one while it looks, and would deliver a FIFO group's second message
+                # before its first when both come again.
+                queue.pending_messages.difference_update([m for m in queue.pending_messages if m.visible])
                 found = original(backend, queue_name, count, 0, visibility_timeout, message_attribute_names)
             left = until - time.monotonic()
             if found or left <= 0:
                 return found
-            queue = backend.get_queue(queue_name)
             with queue._messages_lock:  # noqa: SLF001 - what a sender notifies
                 queue._messages_lock.wait(min(left, LONG_POLL_STEP))  # noqa: SLF001
 

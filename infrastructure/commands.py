@@ -1,0 +1,78 @@
+"""What `countless` can do for an operator, besides what the client library brings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--port", default=8000, show_default=True, help="Where to listen; 0 takes a free port.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write URL and keys to this file, as JSON, once it serves. Keys found there go on being used.",
+)
+@click.option("--aws", "url", help="The URL of a process that plays AWS; without it, this one does.")
+@click.option("--limits", default="on", show_default=True, help="off: let clients send as fast as they can.")
+def serve(port: int, host: str, credentials: Path | None, url: str | None, limits: str) -> None:
+    """Run the whole service in one process, with a demo account.
+
+    Without --aws everything counted ends with the process.
+    """
+    from infrastructure.local import serve as local  # noqa: PLC0415 - loads the service and moto
+
+    local.serve(local.Options(host, port, credentials, url, limits))
+
+
+@click.command()
+@click.option("--port", default=4566, show_default=True, help="Where to listen; 0 takes a free port.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+def aws(port: int, host: str) -> None:
+    """Play AWS for services that come and go: use it as `countless serve --aws URL`.
+
+    It keeps everything in memory until it is stopped.
+    """
+    from infrastructure.local.aws import moto_server  # noqa: PLC0415 - loads moto
+    from infrastructure.local.serve import Stop  # noqa: PLC0415
+
+    stop, stopped = Stop(), threading.Event()
+    stop.how = stopped.set
+    stop.listen()
+    with moto_server(host, port) as url:
+        click.echo(f"AWS is played at {url}")
+        while not stopped.wait(0.2):  # short waits: a signal is only heard between two of them
+            pass
+
+
+@click.command()
+@click.argument("queues", nargs=-1, type=click.Choice(["ingest", "imports", "fold"]))
+@click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
+def redrive(queues: tuple[str, ...], url: str | None) -> None:
+    """Move parked messages back into their queues; into all of them, or those named.
+
+    Against AWS itself, the variables that the functions have (COUNTLESS_..._QUEUE) say which queues.
+    What was counted already is recognised and not counted again.
+    """
+    import boto3  # noqa: PLC0415
+
+    from infrastructure import operate, storage  # noqa: PLC0415
+    from infrastructure.local.aws import elsewhere  # noqa: PLC0415
+
+    environment = dict(os.environ)
+    if url is not None:
+        with elsewhere(url):
+            environment = storage.find(boto3.Session())
+    sqs = boto3.Session().client("sqs")
+    for name in queues or operate.PARKED:
+        parked, target = (environment.get(variable) for variable in operate.PARKED[name])
+        if parked is None or target is None:
+            raise click.ClickException(f"{' and '.join(operate.PARKED[name])} must say where the queues are.")
+        click.echo(f"{name}: {operate.redrive(sqs, parked, target)} messages moved")
+
+
+COMMANDS: list[click.Command] = [serve, aws, redrive]

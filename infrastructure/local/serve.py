@@ -1,0 +1,179 @@
+"""`countless serve`: gateway, functions, pump and schedules in one process, over an AWS simulated or elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from infrastructure.local import aws, demo
+
+if TYPE_CHECKING:
+    from infrastructure.local.gateway import Gateway
+
+VISIBILITY = 5
+"""Seconds until a message that failed, or whose worker was killed, comes again. On AWS it takes minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    credentials: Path | None = None
+    aws: str | None = None
+    """The URL of another process that plays AWS; None to play it here."""
+    limits: str = "on"
+
+
+class Stop:
+    """Turns Ctrl-C and SIGTERM into an orderly end: before the server runs by leaving, then by stopping it."""
+
+    def __init__(self) -> None:
+        self.how: Callable[[], None] | None = None
+        self.asked = False
+
+    def listen(self) -> None:
+        """Take over the two signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._heard)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:  # somebody is impatient
+            os._exit(1)
+        self.asked = True
+        if self.how is None:
+            raise SystemExit(0)
+        self.how()
+
+
+def serve(options: Options) -> None:
+    """Serve until a signal ends it; then return."""
+    stop = Stop()
+    stop.listen()
+    _quiet()
+    with _aws(options.aws):
+        environment = _prepare(options)
+        with _working(environment) as gateway:
+            _answer(gateway, options, stop)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        os._exit(0)  # a request still waits for an AWS that is gone: it must not keep us here
+
+
+def _quiet() -> None:
+    """Metrics and informative log lines are for CloudWatch; a terminal gets warnings."""
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "countless")
+    os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "countless")
+    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+@contextlib.contextmanager
+def _aws(url: str | None) -> Iterator[None]:
+    with aws.in_process() if url is None else aws.elsewhere(url):
+        yield
+
+
+def _prepare(options: Options) -> dict[str, str]:
+    """Make tables, queues and bucket where they are missing, and let the environment lead to them."""
+    import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    from infrastructure import storage  # noqa: PLC0415
+
+    try:
+        environment = storage.create(boto3.Session(), visibility=storage.Visibility.all(VISIBILITY))
+    except BotoCoreError as error:
+        raise click.ClickException(f"AWS does not answer at {options.aws}: {error}") from error
+    os.environ.update(environment)
+    os.environ["COUNTLESS_LIMITS"] = options.limits
+    return environment
+
+
+@contextlib.contextmanager
+def _working(environment: dict[str, str]) -> Iterator[Gateway]:
+    """The service with its workers running; gives the gateway to it."""
+    import boto3  # noqa: PLC0415
+
+    from app import app  # noqa: PLC0415 - the service reads its settings from the environment
+    from infrastructure.local.gateway import Gateway  # noqa: PLC0415
+    from infrastructure.local.pump import Pump  # noqa: PLC0415
+    from infrastructure.local.schedules import Schedules  # noqa: PLC0415
+
+    pump = Pump.of(app, environment, boto3.Session().client("sqs"))
+    schedules = Schedules.of(app, datetime.now(UTC))
+    gateway = Gateway(app)
+    pump.start()
+    schedules.start()
+    try:
+        yield gateway
+    finally:
+        schedules.stop()
+        pump.stop()
+
+
+def _answer(gateway: Gateway, options: Options, stop: Stop) -> None:
+    """Serve HTTP until told to stop; say how to use it once it answers."""
+    from chalicelib import wiring  # noqa: PLC0415
+    from infrastructure.local.server import Server  # noqa: PLC0415
+
+    known = demo.take(options.credentials) if options.credentials else None
+
+    def ready(_host: str, port: int) -> None:
+        shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - compared only
+        credentials = demo.ensure(wiring.accounts(), f"http://{shown}:{port}", known, shown)
+        if options.credentials is not None:
+            demo.write(options.credentials, credentials)
+        click.echo(greeting(credentials, options))
+
+    server = Server(gateway, options.host, options.port, ready)
+    stop.how = server.stop
+    if not stop.asked:
+        server.run()
+
+
+def greeting(credentials: demo.Credentials, options: Options) -> str:
+    """What the terminal shows once it serves."""
+    url, token = credentials.url, credentials.api_token
+    kept = (
+        "AWS is simulated in this process: everything counted here ends with it."
+        if options.aws is None
+        else f"AWS is played by {options.aws}: what is counted lives as long as that does."
+    )
+    log = Path("tests/data/access.log.gz")
+    example = log if log.exists() else Path("access.log")
+    return f"""
+Countless serves {url}
+
+  account     {credentials.account}, site {credentials.site_id}, domain {credentials.domain}
+  API token   {token}
+  domain key  {credentials.domain_key}
+  sign in as  {credentials.username} with password {credentials.password}
+
+Try, in another terminal:
+
+  token={token}
+  curl -X POST {url}/api/v0/count -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \\
+      --data '{{"no_sessions": true, "hits": [{{"path": "/one"}}, {{"path": "/two"}}]}}'
+
+  curl {url}/api/v0/stats/total -H "Authorization: Bearer $token" -H 'Content-Type: application/json'
+
+  countless import {example} --url {url} --token $token
+
+{kept} Ctrl-C stops it.
+"""

@@ -1,0 +1,147 @@
+"""The simulated AWS is exact where moto alone is not."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from infrastructure.local import simulation
+from tests.conftest import World
+
+THREADS, EACH = 8, 60
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Switch threads as often as Python can, so that a race that exists is lost."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def _together(work: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_no_addition_is_lost(world: World) -> None:
+    """Eight threads adding to one counter arrive at the exact sum."""
+    dynamodb, table = world.session.client("dynamodb"), world.environment["COUNTLESS_LIMITS_TABLE"]
+
+    def add(_: int) -> None:
+        for _ in range(EACH):
+            dynamodb.update_item(
+                TableName=table,
+                Key={"pk": {"S": "exact"}},
+                UpdateExpression="ADD n :one",
+                ExpressionAttributeValues={":one": {"N": "1"}},
+            )
+
+    _together(add)
+    found = dynamodb.get_item(TableName=table, Key={"pk": {"S": "exact"}})["Item"]
+    assert found["n"] == {"N": str(THREADS * EACH)}
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_a_conditional_put_has_one_winner(world: World) -> None:
+    """Of eight threads that put the same new item, one succeeds, for each item."""
+    dynamodb, table = world.session.client("dynamodb"), world.environment["COUNTLESS_LIMITS_TABLE"]
+    wins: list[int] = []
+
+    def put(_: int) -> None:
+        for number in range(EACH):
+            try:
+                dynamodb.put_item(
+                    TableName=table,
+                    Item={"pk": {"S": f"winner-{number}"}},
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except dynamodb.exceptions.ConditionalCheckFailedException:
+                continue
+            wins.append(number)
+
+    _together(put)
+    assert sorted(wins) == list(range(EACH))
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_no_message_vanishes_between_senders_and_receivers(world: World) -> None:
+    """What is sent while others receive and delete is received, each exactly once."""
+    sqs = world.session.client("sqs")
+    url = sqs.create_queue(QueueName="exact", Attributes={"VisibilityTimeout": "300"})["QueueUrl"]
+    received: list[str] = []
+    sent = threading.Event()
+
+    def receive_and_delete() -> int:
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            received.append(message["Body"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return len(messages)
+
+    def send(number: int) -> None:
+        for count in range(EACH // 2):
+            sqs.send_message(QueueUrl=url, MessageBody=f"{number}/{count}")
+
+    def receive() -> None:
+        while receive_and_delete() or not sent.is_set():
+            pass
+
+    receivers = [threading.Thread(target=receive) for _ in range(2)]
+    senders = [threading.Thread(target=send, args=(number,)) for number in (1, 3, 5)]
+    for thread in receivers + senders:
+        thread.start()
+    for thread in senders:
+        thread.join()
+    sent.set()
+    for thread in receivers:
+        thread.join()
+    assert sorted(received) == sorted(f"{n}/{c}" for n in (1, 3, 5) for c in range(EACH // 2))
+
+
+def test_waiting_for_messages_keeps_nobody_from_sending(world: World) -> None:
+    """A long poll gets the message that is sent while it waits, long before it would have given up."""
+    sqs = world.session.client("sqs")
+    url = sqs.create_queue(QueueName="waiting")["QueueUrl"]
+    polling = threading.Event()
+    found: list[str] = []
+
+    def wait() -> None:
+        polling.set()
+        messages = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20).get("Messages", [])
+        found.extend(message["Body"] for message in messages)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    polling.wait()
+    begun = time.monotonic()
+    sqs.send_message(QueueUrl=url, MessageBody="soon")
+    thread.join()
+    assert found == ["soon"]
+    assert time.monotonic() - begun < 10
+
+
+def test_items_go_when_their_time_to_live_has_passed(world: World) -> None:
+    """Expired items go; others stay, as do those that expired so long ago that DynamoDB suspects a mistake."""
+    dynamodb, table = world.session.client("dynamodb"), world.environment["COUNTLESS_LOG_TABLE"]
+    now = 2_000_000_000
+    lives = {"1": now - 1, "2": now + 1, "3": now - simulation.FIVE_YEARS - 1, "4": None}
+    for number, expires in lives.items():
+        item = {"stream": {"S": "expiring"}, "number": {"N": number}}
+        dynamodb.put_item(
+            TableName=table, Item=item | ({"expires": {"N": str(expires)}} if expires is not None else {})
+        )
+    simulation.expire(now)
+    left = dynamodb.query(
+        TableName=table,
+        KeyConditionExpression="stream = :s",
+        ExpressionAttributeValues={":s": {"S": "expiring"}},
+    )["Items"]
+    assert [item["number"]["N"] for item in left] == ["2", "3", "4"]
