@@ -40,6 +40,7 @@ class Secrets:
         self._prefix = settings.secrets.rstrip("/")
         self._clock = clock
         self._texts: Memory[str, str] = Memory(8, salts.REMEMBERED, clock)
+        self._own = ""
 
     def ensure(self) -> None:
         """Makes what is missing. Whoever does so first wins; doing it again changes nothing."""
@@ -49,7 +50,12 @@ class Secrets:
 
     def own(self) -> Own:
         """The signing key and the server's secret."""
-        found = json.loads(self._get("own"))
+        try:
+            self._own = self._get("own")
+        except Unavailable:
+            if not self._own:
+                raise
+        found = json.loads(self._own)  # what does not rotate may be old: better than no service
         return Own(base64.b64decode(found["signing"]), base64.b64decode(found["server"]))
 
     def salts(self) -> Salts:

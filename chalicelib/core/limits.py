@@ -135,6 +135,10 @@ class Local:
         self._size = size
         self._records: dict[str, Used] = {}
 
+    def untouched(self) -> Standing:
+        """Where a caller stands who is not charged."""
+        return Standing(self._window.requests, self._window.requests, 0.0)
+
     def take(self, caller: str, now: float) -> Standing:
         """Charges one request.
 

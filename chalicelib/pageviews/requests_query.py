@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, NoReturn
 
 from chalicelib.core.errors import Invalid
 from chalicelib.core.periods import DAY, Range, default_range
@@ -24,6 +24,9 @@ _TIME = re.compile(
     re.ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime(1, 1, 2, tzinfo=UTC) - _EPOCH).days * DAY
+_LAST = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).days * DAY - 1
+"""The calendar but for its first and last day: they would leave it in some time zones."""
 
 
 class PathsQuery(NamedTuple):
@@ -57,7 +60,7 @@ def paths_query(query: Query) -> PathsQuery:
         Invalid: an unknown parameter, or one that cannot be read.
     """
     given = _Given(query, ("limit", "after"))
-    return PathsQuery(given.int("after", 0), _clamped(given.int("limit", 20), 200))
+    return PathsQuery(given.number("after", 0), _clamped(given.number("limit", 20), 200))
 
 
 def total_query(query: Query, now: float, offset: int) -> TotalQuery:
@@ -68,7 +71,7 @@ def total_query(query: Query, now: float, offset: int) -> TotalQuery:
     """
     given = _Given(query, ("start", "end", "include_paths", "path_by_name"))
     when = given.range(now, offset)
-    return TotalQuery(when, given.paths("include_paths", by_name=given.bool("path_by_name")) or EVERY_PATH)
+    return TotalQuery(when, given.paths("include_paths", by_name=given.flag("path_by_name")) or EVERY_PATH)
 
 
 def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
@@ -81,14 +84,14 @@ def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
         query,
         ("start", "end", "group", "daily", "include_paths", "exclude_paths", "path_by_name", "limit"),
     )
-    by_name = given.bool("path_by_name")
+    by_name = given.flag("path_by_name")
     group = given.group("group")
     return HitsQuery(
         when=given.range(now, offset),
         include=given.paths("include_paths", by_name=by_name) or EVERY_PATH,
         exclude=given.paths("exclude_paths", by_name=by_name),
-        limit=_clamped(given.int("limit", 20), 100),
-        group="day" if group == "hour" and given.bool("daily") else group,
+        limit=_clamped(given.number("limit", 20), 100),
+        group="day" if group == "hour" and given.flag("daily") else group,
     )
 
 
@@ -106,7 +109,7 @@ class _Given:
     def _first(self, name: str) -> str | None:
         return next(iter(self._values.get(name, ())), None)
 
-    def int(self, name: str, default: int) -> int:
+    def number(self, name: str, default: int) -> int:
         text = self._first(name)
         if text is None:
             return default
@@ -115,7 +118,7 @@ class _Given:
             _refuse(name, text, "a number")
         return number
 
-    def bool(self, name: str) -> bool:
+    def flag(self, name: str) -> bool:
         return self._first(name) in _TRUE
 
     def group(self, name: str) -> Group:
@@ -123,7 +126,7 @@ class _Given:
         if text is None:
             return "hour"
         if text in _GROUPS:
-            return cast("Group", text)
+            return text
         if text not in {"0", "1", "2", "3"}:
             _refuse(name, text, "one of hour, day, week, month")
         return _GROUPS[int(text)]
@@ -140,7 +143,9 @@ class _Given:
         if not text:
             return default
         moment = _moment(text, up=up)
-        return _refuse(name, text, "a date or an RFC 3339 time") if moment is None else moment
+        if moment is None:
+            _refuse(name, text, "a date or an RFC 3339 time")
+        return min(max(moment, _FIRST), _LAST)
 
     def paths(self, name: str, *, by_name: bool) -> PathFilter | None:
         """The paths that are named; None if none are."""
@@ -193,7 +198,7 @@ def _seconds(text: str) -> int | None:
         return None
 
 
-def _refuse(name: str, text: str, kind: str) -> Any:  # noqa: ANN401 - never returns
+def _refuse(name: str, text: str, kind: str) -> NoReturn:
     raise Invalid(f"invalid query parameters: {name}: {_quoted(text)} is not {kind}")
 
 

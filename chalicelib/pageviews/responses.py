@@ -1,4 +1,4 @@
-"""Results and errors in GoatCounter's words: bodies, headers, the pixel (page-view contract, sections 1.4, 1.5, 4.2)."""
+"""Results and errors in GoatCounter's words: bodies, headers, pixel (page-view contract, sections 1.4, 1.5, 4.2)."""
 
 import gzip
 from collections.abc import Mapping, Sequence
@@ -65,22 +65,16 @@ class ApiWords:
 
     def failure(self, error: CountlessError) -> Said:
         """A problem of the core's."""
-        match error:
-            case Unauthenticated(reason=reason):
-                challenge = {} if reason == ONLY_ADMINS else {"WWW-Authenticate": "Basic realm=GoatCounter"}
-                return said({"error": reason}, 401, challenge)
-            case Forbidden(reason=reason):
-                return said({"error": reason}, 403)
-            case NotFound():
-                return said({"error": "not found"}, 404)
-            case Invalid(fields=fields) if fields:
-                return said({"errors": fields}, 400)
-            case Invalid(message=message):
-                return said({"error": message}, 400)
-            case RateLimited():
-                return self._limited(error)
-            case _:
-                return self.unexpected(500, "0")
+        if isinstance(error, Unauthenticated):
+            challenge = {} if error.reason == ONLY_ADMINS else {"WWW-Authenticate": "Basic realm=GoatCounter"}
+            return said({"error": error.reason}, 401, challenge)
+        if isinstance(error, RateLimited):
+            return self._limited(error)
+        if isinstance(error, Invalid):
+            return said({"errors": error.fields} if error.fields else {"error": error.message}, 400)
+        if isinstance(error, Forbidden):
+            return said({"error": error.reason}, 403)
+        return said({"error": "not found"}, 404) if isinstance(error, NotFound) else self.unexpected(500, "0")
 
     def _limited(self, error: RateLimited) -> Said:
         # One line: clients have been seen to look for exactly this beginning.
@@ -101,7 +95,7 @@ class ApiWords:
 
     def unexpected(self, status: int, code: str) -> Said:
         """An error of ours."""
-        reason = f"unexpected error code ‘{code}’; this has been reported for investigation"
+        reason = f"unexpected error code ‘{code}’; this has been reported for investigation"  # noqa: RUF001
         return said({"error": reason}, status)
 
 
@@ -216,7 +210,7 @@ def me(user: User, key: Key, parent: Site) -> dict[str, Any]:
                 "twenty_four_hours": True,
                 "sunday_starts_week": False,
                 "language": "en-GB",
-                "date_format": "2 Jan ’06",
+                "date_format": "2 Jan ’06",  # noqa: RUF001
                 "number_format": 8239,
                 "timezone": f".{zone or 'UTC'}",
                 "widgets": _WIDGETS,

@@ -1,0 +1,216 @@
+"""GoatCounter's endpoints: `/api/v0`, and the counting pixel at `/count`."""
+
+import hashlib
+import ipaddress
+import secrets
+from typing import TYPE_CHECKING
+
+from chalice.app import Blueprint
+
+from chalicelib import web, wiring
+from chalicelib.core.accounts import Permission, Site
+from chalicelib.core.errors import Invalid, RateLimited
+from chalicelib.core.events import Bot, Hit
+from chalicelib.core.limits import Standing
+from chalicelib.core.messages import Message
+
+from . import geo, hits, responses
+from .requests import decode_batch, decode_view
+from .requests_query import hits_query, paths_query, total_query
+from .responses import Said
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chalicelib.core.keys import Key
+
+blueprint = Blueprint(__name__)
+
+LIMITS = ("api2", "api")
+"""What every request to the API is charged to, but for those that count."""
+_ROWS_TIMES_DAYS = 500_000
+"""As many days of series as fit into a function's memory."""
+
+
+def _api_checks(surface: web.Surface) -> "Sequence[web.Check]":
+    return (
+        web.no_trailing_slash,
+        web.cross_origin,
+        web.json_body(surface),
+        web.limited,
+        web.preflight,
+    )
+
+
+api = web.Surface(blueprint, responses.ApiWords(), _api_checks)
+_help = api.path("/api", limits=LIMITS)
+_me = api.path("/api/v0/me", limits=LIMITS)
+_count = api.path("/api/v0/count", limits=("api-count",))
+_paths = api.path("/api/v0/paths", limits=LIMITS)
+_total = api.path("/api/v0/stats/total", limits=LIMITS)
+_hits = api.path("/api/v0/stats/hits", limits=LIMITS)
+
+
+@_help.public("GET")
+def show_help(request: web.Request) -> Said:  # noqa: ARG001 - as every view
+    """Where people find the words for all this."""
+    return Said(301, "", {"Location": "/help/api"})
+
+
+@_me.keyed("GET")
+def show_me(request: web.Request, caller: web.Caller) -> Said:  # noqa: ARG001
+    """Whose key it is, and what it may do."""
+    return responses.said(responses.me(caller.user, caller.key, next(caller.roster.sites())))
+
+
+@_count.keyed("POST", permission=Permission.COUNT)
+def count_batch(request: web.Request, caller: web.Caller) -> Said:
+    """Counts up to 500 page views; those with errors are named, the others are accepted."""
+    if not request.body and request.media_type != "application/json":
+        return responses.said({"error": f'unable to handle Content-Type "{request.media_type}"'}, 415)
+    batch = decode_batch(request.body)
+    found = hits.accept_batch(
+        batch,
+        caller.site,
+        now=wiring.now(),
+        salts=wiring.secrets().salts(),
+        locate=geo.locator(wiring.settings().geo_database),
+    )
+    once = request.headers.get("idempotency-key", "")
+    _accept(caller.site, found.hits, found.bots, derived=_derived(caller.key, caller.site, once) if once else 0)
+    headers = {"X-Goatcounter-Filter": ", ".join(map(str, found.filtered))} if found.filtered else {}
+    if found.errors:
+        errors = {str(index): message for index, message in found.errors.items()}
+        return responses.said({"errors": errors}, 400, headers)
+    return responses.said({"status": "ok"}, 202, headers)
+
+
+@_paths.keyed("GET", permission=Permission.STATS)
+def list_paths(request: web.Request, caller: web.Caller) -> Said:
+    """Lists every path that the site has ever had."""
+    asked = paths_query(request.query)
+    found, more = wiring.reports().paths(caller.site.stream, asked.after, asked.limit)
+    return responses.said(responses.paths(found, more))
+
+
+@_total.keyed("GET", permission=Permission.STATS)
+def show_total(request: web.Request, caller: web.Caller) -> Said:
+    """How many visits there were, by hour and day."""
+    now = wiring.now()
+    asked = total_query(request.query, now, caller.user.offset(now))
+    found = wiring.reports().total(caller.site.stream, asked.when, asked.include)
+    return responses.large(responses.total(found), request.headers.get("accept-encoding", ""))
+
+
+@_hits.keyed("GET", permission=Permission.STATS)
+def list_hits(request: web.Request, caller: web.Caller) -> Said:
+    """The most visited paths, each with its visits by hour and day."""
+    now = wiring.now()
+    asked = hits_query(request.query, now, caller.user.offset(now))
+    first, last = asked.when.days
+    if (last - first + 1) * asked.limit > _ROWS_TIMES_DAYS:
+        raise Invalid("invalid query parameters: too many days for this limit; ask for fewer of either")
+    found = wiring.reports().hits(
+        caller.site.stream,
+        asked.when,
+        include=asked.include,
+        exclude=asked.exclude,
+        limit=asked.limit,
+        group=asked.group,
+    )
+    return responses.large(responses.hits(found), request.headers.get("accept-encoding", ""))
+
+
+# The pixel
+
+
+def _pixel_limit(request: web.Request, path: web.Path) -> None:  # noqa: ARG001 - as every check
+    """Charges a view to its address and browser, in this process's memory: a write for each would cost too much."""
+    limit = wiring.pixels()
+    if limit is None:
+        return
+    if _is_loopback(request.address):
+        web.tell(request, limit.untouched())
+        return
+    try:
+        standing = limit.take(f"{request.address} {request.headers.get('user-agent', '')}", wiring.now())
+    except RateLimited as refusal:
+        web.tell(request, Standing(refusal.limit, 0, refusal.reset))
+        raise
+    web.tell(request, standing)
+
+
+pixels = web.Surface(blueprint, responses.PixelWords(), lambda _: (_pixel_limit,))
+_pixel = pixels.path("/count")
+_PREFETCHES = {
+    "x-moz": frozenset({"prefetch"}),
+    "purpose": frozenset({"prefetch", "preview"}),
+    "x-purpose": frozenset({"prefetch", "preview"}),
+}
+
+
+@_pixel.public("GET", "POST")
+def count_view(request: web.Request) -> Said:
+    """Counts one page view; the answer is a pixel whatever happens (page-view contract, section 4.2)."""
+    if any(request.headers.get(name, "").lower() in values for name, values in _PREFETCHES.items()):
+        return responses.pixel()
+    site = wiring.accounts().public_site(request.code, request.host)
+    if site is None:
+        raise web.no_site(request)
+    if ignored := hits.ignored_address(site, request.address):
+        return responses.pixel(202, ignored)
+    first = {name: values[0] for name, values in request.query.items() if values}
+    found = hits.accept_pixel(
+        decode_view(first, web.target_length(request)),
+        site,
+        now=wiring.now(),
+        salts=wiring.secrets().salts(),
+        locate=_locator(request),
+        ip=request.address,
+        user_agent=request.headers.get("user-agent", ""),
+        accept_language=request.headers.get("accept-language", ""),
+    )
+    if isinstance(found, Hit):
+        _accept(site, [found], [])
+    elif isinstance(found, Bot):
+        _accept(site, [], [found])
+    return responses.pixel()
+
+
+def _locator(request: web.Request) -> hits.Locate:
+    """The operator's database; else, for the viewer's own address, what the CDN says."""
+    locate = geo.locator(wiring.settings().geo_database)
+    return lambda address: locate(address) or (request.country if address == request.address else "")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+# Acceptance
+
+
+def _accept(site: Site, accepted: "list[Hit]", bots: "list[Bot]", derived: int = 0) -> None:
+    """Hands hits over as one message, whole or not at all. `derived`: the id that the caller's header gives it."""
+    if not accepted and not bots:
+        return
+    if accepted:
+        wiring.accounts().note_hits(site, min(hit.at for hit in accepted))
+    message = Message(
+        id=derived or secrets.randbits(63) or 1,
+        accepted=int(wiring.now()),
+        stream=site.stream,
+        derived=bool(derived),
+        hits=tuple(accepted),
+        bots=tuple(bots),
+    )
+    wiring.ingest().accept(message)
+
+
+def _derived(key: "Key", site: Site, header: str) -> int:
+    """The id of every message that this key sends to this site under this header: 63 bits, never 0."""
+    text = f"{key.id}\n{site.stream}\n{header}".encode(errors="replace")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1 or 1
