@@ -19,24 +19,41 @@ class Agent(NamedTuple):
 
 UNKNOWN = Agent("", "")
 
-# First match wins. The version is what the groups hold, joined with a point.
-_BROWSERS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("Internet Explorer", re.compile(r"\([^)]*\bMSIE (\d+)")),
-    ("Internet Explorer 11", re.compile(r"\([^)]*\bTrident/")),
+
+class _Rule(NamedTuple):
+    """Whoever's text holds `mark` is called `name`; the version is what the groups find, joined with a point."""
+
+    mark: str
+    name: str
+    version: re.Pattern[str] | None = None
+
+
+def _two_parts(mark: str) -> re.Pattern[str]:
+    return re.compile(re.escape(mark) + r"(\d{1,9})(?:\.(\d{1,9}))?")
+
+
+def _one_part(mark: str) -> re.Pattern[str]:
+    return re.compile(re.escape(mark) + r"(\d{1,9})")
+
+
+# The first rule that fits counts.
+_BROWSERS = (
+    _Rule("MSIE ", "Internet Explorer", _one_part("MSIE ")),
+    _Rule("Trident/", "Internet Explorer 11"),
     *(
-        (name, re.compile(rf"\b{name}/(\d+)(?:\.(\d+))?"))
+        _Rule(f"{name}/", name, _two_parts(f"{name}/"))
         for name in ("PhantomJS", "BingPreview", "Dillo", "PaleMoon", "Basilisk")
     ),
-    ("Edge", re.compile(r"\bEdge/(1\d)\b")),
-    ("Chrome", re.compile(r"\b(?:Chrome|Chromium|HeadlessChrome)/(\d+)")),
-    ("Firefox", re.compile(r"\bFirefox/(\d+)")),
-    ("Opera Mini", re.compile(r"^Opera/.*\bOpera Mini/(\d+)(?:\.(\d+))?")),
-    ("Opera", re.compile(r"\bOpera/.*\bVersion/(\d+)(?:\.(\d+))?")),
-    ("Opera", re.compile(r"\bOpera/(\d+)(?:\.(\d+))?")),
+    _Rule("Edge/1", "Edge", _one_part("Edge/")),
+    _Rule("Chrome/", "Chrome", _one_part("Chrome/")),
+    _Rule("Chromium/", "Chrome", _one_part("Chromium/")),
+    _Rule("Firefox/", "Firefox", _one_part("Firefox/")),
+    _Rule("Opera Mini/", "Opera Mini", _two_parts("Opera Mini/")),
+    _Rule("Opera/9.80", "Opera", _two_parts("Version/")),  # all from 10 on call themselves 9.80
+    _Rule("Opera/", "Opera", _two_parts("Opera/")),
 )
-_SAFARI = re.compile(r"\bSafari/|\bMobile/15E148\b")
-_SAFARI_VERSION = re.compile(r"\bVersion/(\d+)(?:\.(\d+))?")
-_WEBKIT = re.compile(r"\bAppleWebKit/(\d+)")
+_SAFARI_VERSION = _two_parts("Version/")
+_WEBKIT = _one_part("AppleWebKit/")
 # The version of Safari that came with a build of WebKit. Build 605 stayed for all later ones.
 _SAFARI_OF_WEBKIT = {
     "412": "2.0", "419": "2.0", "523": "3.0", "525": "3.1", "526": "4.0", "528": "4.0", "530": "4.0", "531": "4.0",
@@ -50,27 +67,23 @@ _GENERIC = frozenset({"mozilla", "applewebkit", "webkit", "khtml", "gecko", "ver
 _WINDOWS = {
     "5.1": "XP", "5.2": "XP", "6.0": "Vista", "6.1": "7", "6.2": "8", "6.3": "8.1", "10.0": "10",
 }  # fmt: skip
-# First match wins. A group, where there is one, is the version.
-_SYSTEMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("Windows Phone", re.compile(r"\bWindows Phone(?: OS)?(?: (\d+(?:\.\d+)?))?")),
-    ("Tizen", re.compile(r"\bTizen\b")),
-    ("KaiOS", re.compile(r"\bKAIOS\b", re.IGNORECASE)),
-    ("Sailfish", re.compile(r"\bSailfish\b")),
-    ("Android", re.compile(r"\bAndroid\b(?:[ /](\d+(?:\.\d+)?))?")),
-    ("iOS", re.compile(r"\bCPU (?:iPhone )?OS (\d+(?:_\d+)?)")),
-    ("iOS", re.compile(r"\b(?:iPhone|iPad|iPod)\b")),
-    ("macOS", re.compile(r"\bIntel Mac OS X (\d+(?:[._]\d+)?)")),
-    ("macOS", re.compile(r"\bMac OS X\b")),
-    ("Windows", re.compile(r"\bWindows NT (\d+\.\d+)")),
-    ("Windows", re.compile(r"\bWindows\b")),
-    ("Chrome OS", re.compile(r"\bCrOS\b")),
-    *((name, re.compile(rf"\b{name}\b")) for name in ("OpenBSD", "FreeBSD", "NetBSD")),
-    ("DragonFly BSD", re.compile(r"\bDragonFly\b")),
-    *((name, re.compile(rf"\b{name}\b")) for name in ("SunOS", "PlayStation 4", "Haiku", "Fuchsia")),
-    ("Java ME", re.compile(r"\bJ2ME\b")),
-    ("Linux", re.compile(r"\bLinux\b")),
+_APPLE_PHONE = re.compile(r"\bOS (\d{1,9})(?:_(\d{1,9}))?")
+_SYSTEMS = (
+    _Rule("Windows Phone", "Windows Phone", re.compile(r"Windows Phone (?:OS )?(\d{1,9})(?:\.(\d{1,9}))?")),
+    _Rule("Tizen", "Tizen"),
+    _Rule("KAIOS", "KaiOS"),
+    _Rule("Sailfish", "Sailfish"),
+    _Rule("Android", "Android", re.compile(r"Android[ /](\d{1,9})(?:\.([1-9]\d{0,8}))?")),
+    *(_Rule(mark, "iOS", _APPLE_PHONE) for mark in ("iPhone", "iPad", "iPod")),
+    _Rule("Mac OS X", "macOS", re.compile(r"Intel Mac OS X (\d{1,9})(?:[._](\d{1,9}))?")),
+    _Rule("Windows", "Windows", re.compile(r"Windows NT (\d{1,2})\.(\d)")),
+    _Rule("CrOS", "Chrome OS"),
+    *(_Rule(name, name) for name in ("OpenBSD", "FreeBSD", "NetBSD")),
+    _Rule("DragonFly", "DragonFly BSD"),
+    *(_Rule(name, name) for name in ("SunOS", "PlayStation 4", "Haiku", "Fuchsia")),
+    _Rule("J2ME", "Java ME"),
+    _Rule("Linux", "Linux", re.compile(r"\b(Ubuntu|Debian|Fedora|CentOS)\b")),
 )
-_DISTRIBUTION = re.compile(r"\b(Ubuntu|Debian|Fedora|CentOS)\b")
 
 
 @remembered(8192)
@@ -81,10 +94,10 @@ def read(user_agent: str) -> Agent:
 
 
 def _browser(user_agent: str, system: str) -> str:
-    for name, pattern in _BROWSERS:
-        if found := pattern.search(user_agent):
-            return _joined(name, ".".join(filter(None, found.groups())))
-    if system.startswith(("macOS", "iOS")) and _SAFARI.search(user_agent):
+    for mark, name, version in _BROWSERS:
+        if mark in user_agent:
+            return _joined(name, _version(version, user_agent))
+    if system.startswith(("macOS", "iOS")) and ("Safari/" in user_agent or "Mobile/15E148" in user_agent):
         return _joined("Safari", _safari_version(user_agent, system))
     for name, major, minor in _PRODUCT.findall(_COMMENT.sub(" ", user_agent)):
         if name.lower() not in _GENERIC:
@@ -93,33 +106,24 @@ def _browser(user_agent: str, system: str) -> str:
 
 
 def _safari_version(user_agent: str, system: str) -> str:
-    if found := _SAFARI_VERSION.search(user_agent):
-        return ".".join(filter(None, found.groups()))
+    if version := _version(_SAFARI_VERSION, user_agent):
+        return version
     if system.startswith("iOS "):
         return system.removeprefix("iOS ")  # they are released together, while WebKit's build stands still
-    found = _WEBKIT.search(user_agent)
-    return _SAFARI_OF_WEBKIT.get(found[1], "") if found else ""
+    return _SAFARI_OF_WEBKIT.get(_version(_WEBKIT, user_agent), "")
 
 
 def _system(user_agent: str) -> str:
-    for name, pattern in _SYSTEMS:
-        if found := pattern.search(user_agent):
-            return _joined(name, _version(name, found, user_agent))
+    for mark, name, pattern in _SYSTEMS:
+        if mark in user_agent:
+            version = _version(pattern, user_agent)
+            return _joined(name, _WINDOWS.get(version, "") if name == "Windows" else version)
     return ""
 
 
-def _version(name: str, found: re.Match[str], user_agent: str) -> str:
-    version = (found.groups() or ("",))[0] or ""
-    match name:
-        case "Windows":
-            return _WINDOWS.get(version, "")
-        case "Android":
-            return version.removesuffix(".0")
-        case "Linux":
-            distribution = _DISTRIBUTION.search(user_agent)
-            return distribution[1] if distribution else ""
-        case _:
-            return version.replace("_", ".")
+def _version(pattern: re.Pattern[str] | None, user_agent: str) -> str:
+    found = pattern.search(user_agent) if pattern else None
+    return ".".join(filter(None, found.groups())) if found else ""
 
 
 def _joined(name: str, version: str) -> str:
