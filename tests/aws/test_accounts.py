@@ -1,0 +1,229 @@
+"""Who is who, in the table: nothing is given twice, and little is asked twice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ConnectTimeoutError
+
+from chalicelib.aws.accounts import Accounts, Created
+from chalicelib.core import keys, passwords
+from chalicelib.core.accounts import Permission
+from chalicelib.core.errors import Invalid, NotFound, Unauthenticated, Unavailable
+from chalicelib.settings import settings
+from tests.conftest import World
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(world: World, clock: Clock) -> Accounts:
+    assert world
+    return Accounts(settings(), clock)
+
+
+def made(store: Accounts, name: str, **more: Any) -> Created:
+    return store.create_account(
+        name=name,
+        username=f"{name}-user",
+        email=f"{name}@example.com",
+        password="correct horse",
+        domain=f"{name}.example",
+        **more,
+    )
+
+
+@contextmanager
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The operations that are sent to AWS meanwhile."""
+    sent: list[str] = []
+    original: Callable[..., Any] = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def listening(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        sent.append(operation)
+        return original(self, operation, arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", listening)
+        yield sent
+
+
+def test_an_account_comes_with_a_user_a_site_and_a_key(store: Accounts) -> None:
+    created = made(store, "complete", code="Complete", cname="Complete.Example.COM")
+    roster = store.roster(created.account.id)
+    assert roster.account == created.account
+    assert roster.users == (created.user,)
+    assert [domain.site for domain in roster.domains] == [created.site]
+    assert (created.site.code, created.site.cname) == ("complete", "complete.example.com")
+    assert store.key(created.token) == created.key
+    assert passwords.fits("correct horse", roster.users[0].password)
+    assert not passwords.fits("correct cow", roster.users[0].password)
+
+
+def test_the_token_and_the_password_are_nowhere_in_the_table(store: Accounts, world: World) -> None:
+    created = made(store, "hidden")
+    table = world.session.client("dynamodb").scan(TableName=settings().documents_table)
+    text = repr(table["Items"])
+    assert created.key.id in text
+    assert created.token not in text
+    assert "correct horse" not in text
+
+
+@pytest.mark.parametrize(
+    ("again", "field"),
+    [
+        ({"name": "else", "username": "Taken-User"}, "username"),
+        ({"name": "else", "email": "TAKEN@example.com"}, "email"),
+        ({"name": "else", "code": "taken"}, "code"),
+        ({"name": "else", "cname": "taken.example.com"}, "cname"),
+    ],
+)
+def test_what_is_taken_is_refused_and_nothing_is_made(store: Accounts, again: dict[str, str], field: str) -> None:
+    with suppress(Invalid):  # made by an earlier case
+        made(store, "taken", code="taken", cname="taken.example.com")
+    before = sum(1 for _ in store.all_sites())
+    given = {"username": f"u{field}", "email": f"{field}@e.example", "password": "p", "domain": "d", **again}
+    with pytest.raises(Invalid) as refused:
+        store.create_account(**given)
+    assert refused.value.fields == {field: ["already exists"]}
+    assert sum(1 for _ in store.all_sites()) == before
+
+
+def test_site_ids_are_small_and_never_the_same(store: Accounts) -> None:
+    created = made(store, "many")
+    ids = [created.site.id, *(store.create_site(created.account.id, f"d{n}").id for n in range(3))]
+    assert len(set(ids)) == 4
+    assert max(ids) < 10_000
+    assert [site.id for site in store.roster(created.account.id).sites()] == ids
+
+
+def test_a_site_is_meant_by_code_or_host_or_as_the_first_one(store: Accounts) -> None:
+    created = made(store, "chosen", cname="chosen.example.com")
+    second = store.create_site(created.account.id, "second", code="second", cname="second.example.com")
+    roster = store.roster(created.account.id)
+    assert roster.site("second", "chosen.example.com") == second
+    assert roster.site(None, "second.example.com") == second
+    assert roster.site(None, "elsewhere.example.com") == created.site
+    assert roster.site("nobodys", "second.example.com") is None
+
+
+def test_the_public_finds_sites_by_code_and_host_only_if_there_is_a_choice(store: Accounts) -> None:
+    created = made(store, "public", code="public", cname="public.example.com")
+    made(store, "other")
+    assert store.public_site("public", "") == created.site
+    assert store.public_site("PUBLIC", "") == created.site
+    assert store.public_site(None, "public.example.com") == created.site
+    assert store.public_site(None, "unknown.example.com") is None
+    assert store.public_site("unknown", "public.example.com") is None
+
+
+def test_a_key_is_read_once_in_half_a_minute_and_so_is_a_stranger(
+    store: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = made(store, "cached")
+    with calls(monkeypatch) as sent:
+        for _ in range(3):
+            store.key(created.token)
+            store.roster(created.account.id)
+        assert sent == ["GetItem", "Query"]
+    with calls(monkeypatch) as sent:
+        for _ in range(3):
+            with pytest.raises(Unauthenticated):
+                store.key("b" * 50)
+        assert sent == ["GetItem"]
+    clock.now += 30
+    with calls(monkeypatch) as sent:
+        store.key(created.token)
+        assert sent == ["GetItem"]
+
+
+def test_a_revoked_key_is_unknown_at_once_here_and_in_half_a_minute_elsewhere(store: Accounts, clock: Clock) -> None:
+    created = made(store, "revoked")
+    elsewhere = Accounts(settings(), clock)
+    elsewhere.key(created.token)
+    store.revoke_key(created.account.id, created.key.id)
+    with pytest.raises(Unauthenticated, match="unknown token"):
+        store.key(created.token)
+    clock.now += 30
+    with pytest.raises(Unauthenticated, match="unknown token"):
+        elsewhere.key(created.token)
+
+
+def test_an_account_revokes_only_its_own_keys(store: Accounts) -> None:
+    one, other = made(store, "one"), made(store, "another")
+    with pytest.raises(NotFound):
+        store.revoke_key(other.account.id, one.key.id)
+    assert store.key(one.token) == one.key
+
+
+def test_the_last_use_is_written_once_a_day(store: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    created = made(store, "used")
+    with calls(monkeypatch) as sent:
+        for _ in range(3):
+            store.note_use(store.key(created.token))
+        assert sent == ["GetItem", "UpdateItem"]
+    assert store.key(created.token).last_used == int(clock.now)
+    clock.now += 86_400
+    with calls(monkeypatch) as sent:
+        store.note_use(store.key(created.token))
+        assert sent == ["GetItem", "UpdateItem"]
+    assert Accounts(settings(), clock).key(created.token).last_used == int(clock.now)
+
+
+def test_an_earlier_hit_moves_the_first_one_to_twelve_hours_before_it(
+    store: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = made(store, "earlier", code="earlier").site
+    store.note_hits(site, 1_579_358_520)
+    moved = store.public_site("earlier", "")
+    assert moved is not None
+    assert (moved.first_hit_at, moved.received_data) == (1_579_315_320, True)
+    with calls(monkeypatch) as sent:
+        store.note_hits(moved, 1_579_358_520)
+        assert sent == []
+    store.note_hits(site, 1_600_000_000)  # by a process that has not heard of it yet
+    assert store.public_site("earlier", "") == moved
+
+
+def test_a_first_hit_of_today_is_noted_once(store: Accounts, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = made(store, "fresh", code="fresh").site
+    store.note_hits(site, int(clock.now))
+    noted = store.public_site("fresh", "")
+    assert noted is not None
+    assert (noted.first_hit_at, noted.received_data) == (site.first_hit_at, True)
+    with calls(monkeypatch) as sent:
+        store.note_hits(noted, int(clock.now))
+        assert sent == []
+
+
+def test_a_table_that_does_not_answer_is_unavailable_and_says_nothing_of_the_key(
+    store: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(*_: object) -> None:
+        raise ConnectTimeoutError(endpoint_url="https://dynamodb")
+
+    token = keys.token()
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", dead)
+        with pytest.raises(Unavailable) as error:
+            store.key(token)
+    assert token not in repr(error.value)
+
+
+def test_a_limited_key_is_stored_as_it_was_issued(store: Accounts) -> None:
+    created = made(store, "limited")
+    key, token = store.issue_key(created.account.id, created.user.id, "k", Permission.STATS, [created.site.id])
+    assert Accounts(settings()).key(token) == key
+    assert key.sites == (created.site.id,)

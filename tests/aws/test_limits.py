@@ -1,0 +1,177 @@
+"""The limiter: exact across processes, free of charge once it refuses, and open when DynamoDB is not there."""
+
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from chalicelib.aws.limits import Limiter
+from chalicelib.core.errors import RateLimited
+from chalicelib.core.limits import Window
+from chalicelib.settings import settings
+from tests.conftest import World
+
+HOURLY, QUICK = Window("api2", 7, 3600), Window("api", 3, 1)
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def limiter(clock: Clock, secret: bytes = b"secret") -> Limiter:
+    return Limiter(settings(), lambda: secret, clock)
+
+
+@pytest.fixture
+def sent(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations that reach DynamoDB."""
+    assert world
+    listed: list[str] = []
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def listening(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        listed.append(operation)
+        return original(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", listening)
+    return listed
+
+
+_runs = iter(range(10**9))
+
+
+@effort(max_examples=60, deadline=None)
+@given(moves=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 600)), min_size=1, max_size=25))
+def test_exactly_the_limit_passes_in_any_window_whichever_process_is_asked(
+    world: World, moves: list[tuple[int, int]]
+) -> None:
+    """Windows are fixed and begin at the first request; a request that one window refuses is charged to none."""
+    assert world
+    clock = Clock()
+    processes = [limiter(clock) for _ in range(3)]
+    caller = f"run-{next(_runs)}"
+    opened: dict[str, int] = {}
+    passed: dict[str, int] = {}
+    for process, wait in moves:
+        clock.now += wait / 1000
+        now = int(clock.now * 1000)
+        windows = (HOURLY, QUICK)
+        for window in windows:
+            if window.name not in opened or now >= opened[window.name] + window.seconds * 1000:
+                passed[window.name] = 0
+        full = [window for window in windows if passed[window.name] >= window.requests]
+        if full:
+            with pytest.raises(RateLimited) as refusal:
+                processes[process].take(caller, windows)
+            assert refusal.value.limit == full[0].requests
+            continue
+        standing = processes[process].take(caller, windows)
+        for window in windows:
+            if not passed[window.name]:
+                opened[window.name] = now
+            passed[window.name] += 1
+        assert standing.remaining == QUICK.requests - passed["api"]
+
+
+def test_a_request_costs_one_call_and_a_refusal_none_until_the_window_opens_again(
+    clock: Clock, sent: list[str]
+) -> None:
+    asked = limiter(clock)
+    for _ in range(3):
+        asked.take("counted", [HOURLY, QUICK])
+    assert sent == ["UpdateItem"] * 3
+    for _ in range(5):
+        with pytest.raises(RateLimited):
+            asked.take("counted", [HOURLY, QUICK])
+    assert len(sent) == 3
+    clock.now += 1
+    assert asked.take("counted", [HOURLY, QUICK]).remaining == 2
+    assert len(sent) == 4
+
+
+def test_what_the_second_refuses_is_not_charged_to_the_hour(world: World, clock: Clock) -> None:
+    assert world
+    asked = limiter(clock)
+    for _ in range(10):
+        try:
+            asked.take("uncharged", [HOURLY, QUICK])
+        except RateLimited:
+            continue
+    clock.now += 1
+    assert asked.take("uncharged", [QUICK, HOURLY]).remaining == HOURLY.requests - 4
+
+
+def test_windows_of_other_requests_are_left_alone(world: World, clock: Clock) -> None:
+    assert world
+    asked = limiter(clock)
+    asked.take("mixed", [QUICK])
+    asked.take("mixed", [Window("api-count", 60, 120)])
+    assert asked.take("mixed", [QUICK]).remaining == 1
+    assert limiter(clock).take("mixed", [Window("api-count", 60, 120)]).remaining == 58
+
+
+def test_an_item_takes_one_write_unit_and_holds_no_address(world: World, clock: Clock) -> None:
+    asked = limiter(clock)
+    caller = asked.caller("203.0.113.77")
+    asked.take(caller, [HOURLY, QUICK])
+    asked.take(caller, [Window("api-count", 60, 120), Window("export", 1, 3600), Window("login", 20, 60)])
+    key = {"pk": {"S": caller}}
+    item = world.session.client("dynamodb").get_item(TableName=settings().limits_table, Key=key)["Item"]
+    assert len(repr(item)) < 1024
+    assert "203.0.113" not in repr(item)
+    assert int(item["expires"]["N"]) >= clock.now + 3600
+
+
+def test_callers_are_keyed_by_address_and_by_network_for_ipv6(clock: Clock) -> None:
+    asked = limiter(clock)
+    assert asked.caller("203.0.113.7") == asked.caller("203.0.113.7")
+    assert asked.caller("203.0.113.7") != asked.caller("203.0.113.8")
+    assert asked.caller("2001:db8::1") == asked.caller("2001:db8::ffff")
+    assert asked.caller("2001:db8:0:1::1") != asked.caller("2001:db8::1")
+    assert asked.caller("203.0.113.7") != limiter(clock, b"other").caller("203.0.113.7")
+    assert asked.caller("no address") != asked.caller("")
+
+
+def answering(error: Exception) -> Any:
+    def call(*_: object) -> None:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "code", ["ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
+)
+def test_throttling_counts_as_a_refusal(world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    assert world
+    error = ClientError({"Error": {"Code": code, "Message": ""}}, "UpdateItem")
+    monkeypatch.setattr(BaseClient, "_make_api_call", answering(error))
+    with pytest.raises(RateLimited):
+        limiter(clock).take("throttled", [QUICK])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectTimeoutError(endpoint_url="https://dynamodb"),
+        ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "UpdateItem"),
+    ],
+)
+def test_unavailability_lets_pass_and_says_so(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    assert world
+    monkeypatch.setattr(BaseClient, "_make_api_call", answering(error))
+    assert not limiter(clock).take("unavailable", [QUICK]).charged
