@@ -12,7 +12,7 @@ _GRAM = 3
 _PLAIN = re.compile(r"(?:[\w !@#%&,;:'\"<>=~`/-]|\\[^\w\s])+")
 _ESCAPE = re.compile(r"\\(.)")
 _OPTIONAL_START = re.compile(r"\[[^]]*\]\*")
-_LETTERS = re.compile("[a-z]{3}", re.IGNORECASE)
+_WORD = re.compile(r"[a-z0-9]", re.IGNORECASE)
 
 
 class Crawlers:
@@ -21,23 +21,26 @@ class Crawlers:
     def __init__(self, patterns: list[str], harmless: list[str]) -> None:
         self._harmless = re.compile("|".join(harmless), re.IGNORECASE)
         self._texts: dict[str, list[str]] = {}
-        others = []
+        others, starts = [], []
         for pattern in patterns:
             text = _ESCAPE.sub(r"\1", pattern).lower()
             if _PLAIN.fullmatch(pattern) and len(text) >= _GRAM:
                 self._texts.setdefault(text[:_GRAM], []).append(text)
+            elif pattern[0] == "^" and "|" not in pattern:
+                starts.append(pattern)
             else:
                 # What may be missing at the start changes nothing but the time that a search takes.
                 others.append(_OPTIONAL_START.sub("", pattern, count=1) if pattern[0] == "[" else pattern)
         self._others = re.compile("|".join(others), re.IGNORECASE)
+        self._starts = re.compile("|".join(starts), re.IGNORECASE)
 
     def recognise(self, user_agent: str) -> bool:
         """Whether it is a crawler's."""
         rest = self._harmless.sub("", user_agent.strip())
-        # Mostly only punctuation is left now, and every pattern asks for three letters in a row.
-        if not _LETTERS.search(rest):
+        # Mostly only punctuation is left now, and every pattern asks for a letter or a digit.
+        if not _WORD.search(rest):
             return False
-        return self._has_text(rest.lower()) or self._others.search(rest) is not None
+        return self._has_text(rest.lower()) or bool(self._starts.match(rest) or self._others.search(rest))
 
     def _has_text(self, rest: str) -> bool:
         texts = self._texts

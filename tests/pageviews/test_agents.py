@@ -1,0 +1,110 @@
+"""Browsers and systems, as the page-view contract has them in section 7.4."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.pageviews import agents
+
+WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "browser", "system"),
+    [
+        (
+            "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:139.0) Gecko/20100101 Firefox/139.0",
+            "Firefox 139",
+            "Linux Ubuntu",
+        ),
+        (
+            f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/120.0.0.0 Safari/537.36",
+            "Chrome 120",
+            "Windows 10",
+        ),
+        (
+            f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/120.0.0.0 Safari/537.36 Edg/121.0.0.0",
+            "Chrome 120",
+            "Windows 10",
+        ),
+        (
+            f"Mozilla/5.0 (Windows NT 10.0) {WEBKIT} Chrome/64.0.3282.140 Safari/537.36 Edge/17.17134",
+            "Edge 17",
+            "Windows 10",
+        ),
+        (
+            f"Mozilla/5.0 (Linux; Android 13; SM-G991B) {WEBKIT} SamsungBrowser/23.0 Chrome/115.0.0.0 Mobile Safari/1",
+            "Chrome 115",
+            "Android 13",
+        ),
+        (
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+                "Version/17.1 Safari/605.1.15"
+            ),
+            "Safari 17.1",
+            "macOS 10.15",
+        ),
+        (
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+                "CriOS/120.0.6099.119 Mobile/15E148 Safari/604.1"
+            ),
+            "Safari 17.1",
+            "iOS 17.1",
+        ),
+        (
+            "Mozilla/5.0 (iPad; CPU OS 12_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+            "Safari 12.2",
+            "iOS 12.2",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.9) AppleWebKit/537.71 (KHTML, like Gecko) Safari/537.71",
+            "Safari 7.0",
+            "macOS 10.9",
+        ),
+        ("Mozilla/5.0 (compatible; MSIE 9.0; Windows NT 6.1; Trident/5.0)", "Internet Explorer 9", "Windows 7"),
+        ("Mozilla/5.0 (Windows NT 6.3; Trident/7.0; rv:11.0) like Gecko", "Internet Explorer 11", "Windows 8.1"),
+        ("Mozilla/5.0 (Windows NT 5.2; rv:6.0.2) Gecko/20100101 Firefox/6.0.2", "Firefox 6", "Windows XP"),
+        ("Mozilla/5.0 (Windows NT 6.0) Gecko/20100101 PaleMoon/29.1.2", "PaleMoon 29.1", "Windows Vista"),
+        ("Opera/9.80 (Windows NT 6.2; WOW64) Presto/2.12.388 Version/12.18", "Opera 12.18", "Windows 8"),
+        ("Opera/9.25 (Windows NT 9.9; U)", "Opera 9.25", "Windows"),
+        (
+            "Opera/9.80 (Android; Opera Mini/36.2.2254/119.132; U; id) Presto/2.12.423 Version/12.16",
+            "Opera Mini 36.2",
+            "Android",
+        ),
+        (f"Mozilla/5.0 (Linux; Android 9.0; K) {WEBKIT} Chrome/99.0 Safari/1", "Chrome 99", "Android 9"),
+        (f"Mozilla/5.0 (Linux; U; Android 4.4.2; K) {WEBKIT} Version/4.0 Safari/1", "", "Android 4.4"),
+        (
+            f"Mozilla/5.0 (Windows Phone 10.0; Android 6.0.1) {WEBKIT} Chrome/52.0 Mobile Safari/1 Edge/15.14977",
+            "Edge 15",
+            "Windows Phone 10.0",
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64; Debian) Konqueror/4.10", "Konqueror 4.10", "Linux Debian"),
+        (f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {WEBKIT} Chrome/120.0 Safari/1", "Chrome 120", "Chrome OS"),
+        (f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} HeadlessChrome/120.0 Safari/1", "Chrome 120", "Linux"),
+        (f"Mozilla/5.0 (PlayStation 4 3.11) {WEBKIT}", "", "PlayStation 4"),
+        ("Mozilla/5.0 (Mobile; Nokia 8110; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5", "Firefox 48", "KaiOS"),
+        ("Mozilla/5.0 (X11; U; DragonFly i386) Gecko/20 Firefox/3.6", "Firefox 3", "DragonFly BSD"),
+        ("Mozilla/4.0 (compatible; J2ME/MIDP)", "", "Java ME"),
+        ("", "", ""),
+        ("something else", "", ""),
+    ],
+)
+def test_a_user_agent_tells_browser_and_system(user_agent: str, browser: str, system: str) -> None:
+    """The contract's rules hold in their order: the first that fits counts."""
+    assert agents.read(user_agent) == (browser, system)
+
+
+@given(st.text() | st.text(st.sampled_from("Mozilla/5.0 (Android;) Opera/9 Version/1.2")))
+def test_any_text_is_a_user_agent(user_agent: str) -> None:
+    """Nothing makes the rules fail, and names stay short whatever is sent."""
+    assert all(len(name) < 100 for name in agents.read(user_agent))
+
+
+@given(st.from_regex(r"Chrome/[0-9]{1,3}(\.[0-9]{1,5}){3}", fullmatch=True), st.text(st.sampled_from("aB/1. ")))
+def test_descendants_of_chromium_are_chrome(product: str, more: str) -> None:
+    """Whatever else a browser calls itself, `Chrome/` makes it Chrome with that major version."""
+    version = product.removeprefix("Chrome/").partition(".")[0]
+    assert agents.read(f"Mozilla/5.0 (X11; Linux x86_64) {product} {more}").browser == f"Chrome {version}"
