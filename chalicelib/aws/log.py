@@ -48,14 +48,14 @@ class DynamoLog:
 
     def _pages(self, stream: str, after: int, up_to: int | None) -> Iterator[Fields]:
         values = {":stream": {"S": stream}, ":after": {"N": str(after + 1)}}
-        condition = "stream = :stream AND #number >= :after"
+        condition = "#stream = :stream AND #number >= :after"
         if up_to is not None:
             values[":upto"] = {"N": str(up_to)}
-            condition = "stream = :stream AND #number BETWEEN :after AND :upto"
+            condition = "#stream = :stream AND #number BETWEEN :after AND :upto"
         query: Fields = {
             "TableName": self._table,
             "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": {"#number": "number", "#data": "data"},
+            "ExpressionAttributeNames": {"#stream": "stream", "#number": "number", "#data": "data"},
             "ExpressionAttributeValues": values,
             "ProjectionExpression": "#number, #data",
             "ConsistentRead": True,
@@ -74,7 +74,8 @@ class DynamoLog:
             self._client.put_item(
                 TableName=self._table,
                 Item=with_expiry(item, expires),
-                ConditionExpression="attribute_not_exists(stream)",
+                ConditionExpression="attribute_not_exists(#stream)",
+                ExpressionAttributeNames={"#stream": "stream"},
             )
         except ClientError as error:
             if is_conflict(error):

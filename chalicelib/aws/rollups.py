@@ -153,7 +153,7 @@ class DynamoRollups:
 
     def keep_bots(self, stream: str, messages: Sequence[Message]) -> None:
         """Keeps the bots' hits of these messages for 30 days, in one item; a second delivery writes them again."""
-        bots = [bot for message in messages for bot in message.bots]
+        bots = [tuple(bot) for message in messages for bot in message.bots]
         if not bots:
             return
         first = min(messages, key=lambda message: (message.accepted, message.id))

@@ -172,7 +172,7 @@ class Folder:
         last = found[-1]
         whole, opened = accepted.settle(manifest.open, found)
         sessions, titles = self._checkpoint(stream, manifest, found, changes)
-        run = names.run_of(manifest.counts, found)
+        run = names.run_of([known + 1 for known in manifest.counts], found)
         return manifest.swung(
             watermark=last.number,
             epoch=max(manifest.epoch, last.epoch),

@@ -4,11 +4,10 @@ Parts never change. A fold writes new parts and swings the manifest from one ver
 write; until then nothing has happened, after it everything has.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
-
-import orjson
 
 from .cells import Packed
 from .columns import Reader, Writer
@@ -102,7 +101,7 @@ class Manifest:
             "periods": [(*period, runs) for period, runs in sorted(self.periods.items())],
             "compacted": self.compacted,
         }
-        out.raw(orjson.dumps(body))
+        out.raw(json.dumps(body, separators=(",", ":")).encode())
         return out.frame(b"M", 1)
 
     def swung(self, **changes: object) -> "Manifest":
@@ -112,7 +111,7 @@ class Manifest:
 
 def unpack(version: int, data: bytes) -> Manifest:
     """The manifest that `Manifest.pack` packed, of this version."""
-    body = orjson.loads(Reader(data, b"M", 1).raw())
+    body = json.loads(Reader(data, b"M", 1).raw())
     return Manifest(
         version=version,
         watermark=body["watermark"],

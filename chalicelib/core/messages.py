@@ -45,7 +45,7 @@ class Message:
             "stream": self.stream,
             "derived": self.derived,
             "hits": list(zip(*self.hits, strict=True)),
-            "bots": self.bots,
+            "bots": list(map(tuple, self.bots)),
         }
         return base64.b64encode(zlib.compress(orjson.dumps(body), _LEVEL)).decode()
 

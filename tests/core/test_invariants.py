@@ -1,0 +1,158 @@
+"""The promises of the log, over generated histories in which everything goes wrong."""
+
+import os
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from chalicelib import wiring
+from chalicelib.core.audit import audit
+from chalicelib.core.events import Hit
+from chalicelib.core.messages import Message
+from chalicelib.core.segments import FIRST, Kind
+from tests.conftest import World
+from tests.core.world import KINDS, START, Faults, Naive, Universe, struck
+
+PROFILE: dict[str, Any] = {
+    "max_examples": int(os.environ.get("HISTORIES", "40")),
+    "phases": [p for p in Phase if p is not Phase.shrink or "SHRINK" in os.environ],
+}
+_streams = count(1)
+_PATHS = ("/", "/a", "/A", "/b", "signup", "/a?q=1")
+_AGES = (0, 0, 0, 5, 3600, 3601, 30_000, 400_000)
+
+hits = st.builds(
+    lambda path, title, ref, session, previous, age: Hit(
+        path,
+        title,
+        not path.startswith("/"),
+        ref,
+        "h" if ref else "o",
+        "",
+        "Firefox 139",
+        None,
+        "NL",
+        "",
+        1920,
+        -age,
+        session,
+        previous,
+    ),
+    st.sampled_from(_PATHS),
+    st.sampled_from(("", "One", "Two")),
+    st.sampled_from(("", "example.com")),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from(_AGES),
+)
+operations = st.one_of(
+    st.tuples(st.just("accept"), st.lists(hits, min_size=1, max_size=6), st.booleans()),
+    st.tuples(st.just("deliver"), st.integers(0, 2), st.lists(st.integers(0, 30), min_size=1, max_size=5)),
+    st.tuples(st.just("deliver"), st.integers(0, 2), st.just([-1, -2])),
+    st.tuples(st.just("fold"), st.integers(0, 2), st.booleans()),
+    st.tuples(st.just("look"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("crash"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("time"), st.sampled_from((1, 30, 3000, 20_000, 90_000, -5, -4000)), st.none()),
+    st.tuples(st.just("drop"), st.none(), st.none()),
+)
+faults = st.lists(st.tuples(st.integers(0, 8), st.integers(0, KINDS - 1), st.booleans()), max_size=6)
+
+
+def _message(universe: Universe, number: int, drawn: list[Hit], *, derived: bool) -> Message:
+    placed = tuple(hit._replace(at=universe.now + hit.at) for hit in drawn)
+    return Message(number * 7_919_777 + 1, universe.now, universe.stream, derived, placed)
+
+
+def _perform(universe: Universe, operation: tuple, messages: list[Message]) -> None:  # type: ignore[type-arg]
+    name, first, second = operation
+    if name == "accept":
+        messages.append(_message(universe, len(messages), first, derived=second))
+        universe.accept(messages[-1])
+    elif name == "deliver" and messages:
+        universe.deliver(first, [messages[i % len(messages)] for i in second])
+    elif name == "fold":
+        universe.fold(first, sweep=second)
+    elif name == "look":
+        universe.look(first)
+    elif name == "crash":
+        universe.crash(first)
+    elif name == "time":
+        universe.now += first
+    elif name == "drop":
+        universe.drop()
+
+
+def _history(script: list[tuple], plan: list[tuple[int, int, bool]], segment_hits: int) -> Universe:  # type: ignore[type-arg]
+    universe = Universe(f"acc/pageviews/{next(_streams)}", segment_hits)
+    messages: list[Message] = []
+    struck_by = Faults(list(plan))
+    struck_by.meanwhile = lambda: universe.deliver(2, messages[-3:]) if messages else None
+    universe.faults = struck_by
+    with struck(struck_by):
+        for operation in script:
+            _perform(universe, operation, messages)
+        struck_by.enabled = False
+        universe.deliver(0, messages)
+        universe.deliver(1, messages[::-1])
+        universe.look(0)
+    assert universe.acknowledged == universe.accepted.keys()
+    return universe
+
+
+def _holds(universe: Universe) -> None:
+    log = universe.segments()
+    events = [event for segment in log for event in segment.events.id]
+    assert events == list(range(1, len(events) + 1)), "ids are dense and ordered"
+    assert len(events) == sum(len(message.hits) for message in universe.accepted.values()), "accepted is counted"
+    naive = Naive()
+    for segment in log:
+        for taken in segment.taken:
+            naive.take(universe.accepted[taken.id], taken.start, taken.held)
+    flags = [flag & FIRST for segment in log for flag in segment.events.flags]
+    assert flags == list(map(int, naive.firsts)), "visits are as the contract has them"
+    for process in (0, 1):  # one that has seen everything happen, and one that has seen nothing
+        universe.crash(1)
+        snapshot = universe.processes[process].reports._reader.snapshot(universe.stream)
+        visits: dict[tuple[str, int], int] = {}
+        for part in snapshot.parts(2, -(10**9), 10**9):
+            assert part.visits is not None
+            rows = zip(part.visits.path, part.visits.time, part.visits.visits, strict=True)
+            for path, hour, number in rows:
+                key = (snapshot.names.path(path)[0].lower(), hour)
+                visits[key] = visits.get(key, 0) + number
+        assert visits == naive.visits
+    assert not audit(wiring.log(), wiring.rollups(), universe.stream).differences
+
+
+@pytest.mark.usefixtures("world")
+class TestInvariants:
+    """Each history: messages come twice, late and in any order; processes die; calls fail before and after they act."""
+
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), **PROFILE)
+    @given(st.lists(operations, max_size=25), faults, st.sampled_from((1, 2, 3, 20_000)))
+    def test_whatever_happens_everything_accepted_is_counted_once(
+        self,
+        script: list[tuple],
+        plan: list[tuple[int, int, bool]],
+        segment_hits: int,  # type: ignore[type-arg]
+    ) -> None:
+        """Accepted is counted, once; ids are dense; readers never go back; rollups are what the log says."""
+        universe = _history(script, plan, segment_hits)
+        _holds(universe)
+        universe.fold(0, sweep=True)
+        _holds(universe)
+        universe.now += 40 * 86400
+        universe.fold(1, sweep=True)
+        universe.drop()
+        universe.fold(2, sweep=False)
+        assert not audit(wiring.log(), wiring.rollups(), universe.stream).differences
+
+
+def test_world_is_there(world: World) -> None:
+    """The fixture that the histories stand on."""
+    assert world.environment["COUNTLESS_LOG_TABLE"]
+    assert START
+    assert Kind.PATH == 0
