@@ -86,7 +86,7 @@ _SYSTEMS = (
 )
 
 
-@remembered(8192)
+@remembered(4096)
 def read(user_agent: str) -> Agent:
     """The browser and the system that a User-Agent text speaks of."""
     system = _system(user_agent)

@@ -23,7 +23,7 @@ class Reason(IntEnum):
 FIRST_SCRIPTED = 150
 """From here on, codes are what the tracking script reports."""
 
-_SHORTEST = 10
+_SHORTEST, _LONGEST = 10, 512
 _CLIENT_LIBRARY = re.compile(
     "Go-http-client|HttpClient|Java/|PycURL|Python-urllib|python-requests|Ruby|Wget|WinHttp|curl/|libwww-perl"
     "|Robosourcer"
@@ -47,9 +47,13 @@ _TESTS: tuple[tuple[Callable[[str], object], Reason], ...] = (
 )
 
 
-@remembered(8192)
+@remembered(4096)
 def recognise(user_agent: str) -> int:
-    """Why a User-Agent is a bot's, as a `Reason`; 0 for a visitor's. An empty one is a bot's (`Reason.SHORT`)."""
+    """Why a User-Agent is a bot's, as a `Reason`; 0 for a visitor's. An empty one is a bot's (`Reason.SHORT`).
+
+    Only the first 512 characters are looked at: validation refuses whatever is longer.
+    """
+    user_agent = user_agent[:_LONGEST]
     return next((reason.value for test, reason in _TESTS if test(user_agent)), 0)
 
 

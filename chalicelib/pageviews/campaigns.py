@@ -7,7 +7,7 @@ from .texts import mended, remembered
 
 _SOURCES = ("utm_source", "ref", "src", "source")
 _NAMES = ("utm_campaign", "campaign")
-_LONGEST = 2048
+_LONGEST, _LONGEST_QUERY = 2048, 16_384
 
 
 class Campaign(NamedTuple):
@@ -24,12 +24,13 @@ NONE = Campaign("", "")
 def read(query: str) -> Campaign:
     """The campaign of a query string, with or without its `?`; the first key with a value wins, the rest is ignored.
 
-    A name is cut to 2048 characters: the contract has no error for it, and a hit is worth more than its label.
+    A name is cut to 2048 characters, and a query is read for 16,384: the contract has no error for longer ones, and a
+    hit is worth more than its label.
     """
     if "=" not in query:
         return NONE
     values: dict[str, str] = {}
-    for key, value in parse_qsl(query.removeprefix("?")):
+    for key, value in parse_qsl(query[:_LONGEST_QUERY].removeprefix("?")):
         if (trimmed := value.strip()) and key not in values:
             values[key] = trimmed
     return Campaign(_first(values, _SOURCES), mended(_first(values, _NAMES))[:_LONGEST])

@@ -3,9 +3,11 @@
 import re
 from urllib.parse import parse_qsl, urlencode
 
-from .texts import remembered, storable
+from .texts import BLANKS, remembered, storable
 
 NO_EVENT_NAME = "(no event name)"
+
+_LONGEST = 16_384
 
 _OFFLINE_READER = re.compile(r"/storage/emulated/0/Android/data/jonas\.tool\.saveForOffline/files/[^/]+/")
 _ARCHIVE = re.compile(r"/web/20[0-9]{2,12}(?:[a-z]{2}_)?/https?:/{1,2}[^/?]*")
@@ -16,14 +18,14 @@ _NOISE = frozenset({
 _SHARED_FROM = frozenset({"singlemessage", "groupmessage"})
 
 
-@remembered(8192)
+@remembered(4096)
 def page(path: str) -> str:
     """A page's path: one leading slash, none trailing, and a query without what trackers add.
 
-    Empty stays empty, and text that cannot be stored stays as it is: both are for validation to refuse.
+    What validation will refuse stays as it is: what is empty, far too long, or cannot be stored.
     """
     path = path.strip()
-    if not path or not storable(path):
+    if not path or len(path) > _LONGEST or not storable(path):
         return path
     path = _without_wrapping(_slashed(path)).rstrip("?&")
     path, _, query = path.partition("?")
@@ -34,7 +36,7 @@ def page(path: str) -> str:
 @remembered(1024)
 def event(name: str) -> str:
     """An event's name: without leading slashes, and never empty."""
-    return name.lstrip("/ \t\r\n\v\f").strip() or NO_EVENT_NAME
+    return name.lstrip("/" + BLANKS).rstrip() or NO_EVENT_NAME
 
 
 def ignored(path: str) -> bool:
@@ -44,9 +46,7 @@ def ignored(path: str) -> bool:
 
 def _slashed(path: str) -> str:
     """One leading slash, no trailing one; blanks at the ends go as well."""
-    while path != (path := path.strip().strip("/")):
-        pass
-    return "/" + path
+    return "/" + path.strip("/" + BLANKS)
 
 
 def _without_wrapping(path: str) -> str:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import quote
 
-from .texts import remembered
+from .texts import BLANKS, remembered
 
 URL, GROUP, CAMPAIGN, OTHER = "h", "g", "c", "o"
 
@@ -17,6 +17,7 @@ class Referrer(NamedTuple):
 
 NONE = Referrer("", OTHER)
 
+_LONGEST_HOST = 253
 _ANDROID = "android-app://"
 _GROUPS = {
     "Google": ("android-app://com.google.android.googlequicksearchbox",),
@@ -58,7 +59,7 @@ _LOBSTERS = frozenset({"lobste.rs", "gambe.ro"})
 _REDDIT_VIEWS = ("/top", "/new", "/search", ".compact")
 
 
-@remembered(8192)
+@remembered(4096)
 def normalise(text: str) -> Referrer:
     """A referrer as it is stored: a URL without scheme, query and trailing slash, a group's name, or free text."""
     text = text.strip()
@@ -73,13 +74,14 @@ def normalise(text: str) -> Referrer:
     return Referrer(_trimmed(text), OTHER)
 
 
-@remembered(8192)
+@remembered(4096)
 def host(text: str) -> str:
     """The host, lower-cased and without a port, of a referrer that is an http(s) URL; else empty."""
     scheme, separator, rest = text.strip().partition("://")
     if not separator or scheme.lower() not in {"http", "https"}:
         return ""
-    return _host(rest).partition(":")[0].rstrip(".")
+    name = _host(rest).partition(":")[0].rstrip(".")
+    return name if len(name) <= _LONGEST_HOST else ""
 
 
 def _authority(rest: str) -> str:
@@ -131,6 +133,4 @@ def _page(name: str, path: str) -> str:
 
 def _trimmed(text: str) -> str:
     """Without blanks and slashes at the end."""
-    while text != (text := text.rstrip().rstrip("/")):
-        pass
-    return text
+    return text.rstrip("/" + BLANKS)

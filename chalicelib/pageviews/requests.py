@@ -14,6 +14,8 @@ import orjson
 
 from chalicelib.core.errors import Invalid
 
+from .texts import mended
+
 MAX_HITS = 500
 _FILTERS = frozenset({"ip"})
 _MAX_INT = 2**31 - 1
@@ -84,7 +86,7 @@ def decode_batch(body: bytes) -> CountBatch:
     )
     unknown = [name for name in batch.filters if name not in _FILTERS]
     if unknown:
-        raise Invalid(f"unknown value in Filter: [{' '.join(sorted(unknown))}]")
+        raise Invalid(f"unknown value in Filter: [{mended(' '.join(sorted(unknown))[:200])}]")
     return batch
 
 

@@ -4,7 +4,13 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import TypeVar
 
-MAX_REMEMBERED = 4096
+BLANKS = (
+    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What `str.strip` strips; to strip it together with other letters in one pass."""
+
+MAX_REMEMBERED = 512
 _Result = TypeVar("_Result")
 
 

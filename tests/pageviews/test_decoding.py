@@ -186,6 +186,55 @@ def test_a_text_that_is_no_unicode_costs_only_its_hit(text: bytes) -> None:
     assert [hit.path for hit in accepted.hits] == ["/b"]
 
 
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": "/ " * MEGABYTE},
+        {"path": "/web/2020/http://x" * (MEGABYTE // 18)},
+        {"path": "/?" + "a=1&" * MEGABYTE},
+        {"title": "t" * MEGABYTE},
+        {"ref": "x" + " /" * MEGABYTE + "x"},
+        {"ref": "https://" + "a." * MEGABYTE},
+        {"user_agent": "Java " * MEGABYTE},
+        {"user_agent": "(" * MEGABYTE},
+    ],
+)
+def test_absurd_sizes_are_answered(fields: dict[str, str]) -> None:
+    """A text of megabytes, made to be slow, is refused like any other that is too long."""
+    batch = decode_batch(json.dumps({"hits": [{"path": "/a", "session": "x", **fields}]}).encode())
+    accepted = hits.accept_batch(batch, SITE, now=1e9, salts=SALTS, locate=lambda _address: "")
+    assert "must be shorter than" in accepted.errors[0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"query": "a=1&" * MEGABYTE},
+        {"session": "s" * MEGABYTE},
+        {"ip": "1" * MEGABYTE},
+        {"location": "N" * MEGABYTE},
+        {"language": "en-" * MEGABYTE},
+        {"size": [1] * MEGABYTE},
+        {"ref": "https://example.com/" + "/ " * MEGABYTE},
+    ],
+)
+def test_absurd_sizes_of_what_is_not_stored_do_no_harm(fields: dict[str, Any]) -> None:
+    """Where the contract sets no limit, the hit counts."""
+    batch = decode_batch(json.dumps({"hits": [{"path": "/a", "session": "x", **fields}]}).encode())
+    accepted = hits.accept_batch(batch, SITE, now=1e9, salts=SALTS, locate=lambda _address: "")
+    assert len(accepted.hits) == 1
+
+
+def test_what_is_said_of_a_filter_can_be_sent() -> None:
+    """A lone surrogate or a megabyte in a filter's name does not come back."""
+    message = refusal(b'{"hits":[{}],"filter":["\\ud800%s"]}' % (b"x" * MEGABYTE))
+    assert message.startswith("unknown value in Filter: [?x")
+    assert len(message) < 300
+
+
 SITE = Site("account", "domain", 1, "site", ignore_ips=frozenset({"1.2.3.4"}))
 SALTS = Salts(b"current", b"previous")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.pageviews import paths
+from chalicelib.pageviews import paths, texts
 
 READER = "/storage/emulated/0/Android/data/jonas.tool.saveForOffline/files"
 
@@ -118,3 +118,8 @@ def test_no_text_is_too_strange(text: str) -> None:
     paths.event(text)
     if strange:
         assert stored == text.strip()
+
+
+def test_all_blanks_are_known() -> None:
+    """What is stripped together with slashes is what `str.strip` would strip."""
+    assert {chr(code) for code in range(0x110000) if chr(code).isspace()} == set(texts.BLANKS)
