@@ -3,6 +3,7 @@
 Tables and queues are made once; tests keep apart by using accounts and streams of their own.
 """
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,8 +12,10 @@ import pytest
 from chalice.app import Chalice
 
 from chalicelib import wiring
+from chalicelib.aws.accounts import Created
 from infrastructure import storage
 from infrastructure.local import simulation
+from infrastructure.local.pump import Pump
 from tests.front import FrontDoor
 
 
@@ -48,6 +51,7 @@ def world() -> Iterator[World]:
         environment = storage.create(session, visibility=storage.Visibility.all(1))
         for name, value in environment.items():
             patch.setenv(name, value)
+        wiring.secrets().ensure()
         yield World(session, environment)
     wiring.forget()
 
@@ -65,3 +69,24 @@ def app(world: World) -> Chalice:
 def front(app: Chalice) -> FrontDoor:
     """The service's front door: `front.get("/count?p=/")`."""
     return FrontDoor(app)
+
+
+@pytest.fixture
+def pump(app: Chalice, world: World) -> Pump:
+    """Feeds the event functions: `pump.settle()` delivers all that waits in the queues."""
+    return Pump.of(app, world.environment, world.session.client("sqs"))
+
+
+@pytest.fixture
+def owner(world: World) -> Created:
+    """A new account with a user, a site and a token that may do everything."""
+    assert world
+    name = secrets.token_hex(8)
+    return wiring.accounts().create_account(
+        name=name,
+        username=name,
+        email=f"{name}@example.com",
+        password="correct horse",
+        domain=f"{name}.example",
+        cname=f"{name}.example",
+    )

@@ -122,12 +122,14 @@ def _files() -> list[Path]:
 
 def test_imports_go_one_way() -> None:
     """No file imports what its part may not know."""
-    broken = []
+    broken: list[str] = []
     for file in _files():
         source = file.read_text(encoding="utf-8")
-        for found in imports(source, _module(file), package=file.name == "__init__.py"):
-            if (wrong := complaint(found)) is not None:
-                broken.append(f"{file.relative_to(ROOT)}:{found.line} {wrong}")
+        broken += [
+            f"{file.relative_to(ROOT)}:{found.line} {wrong}"
+            for found in imports(source, _module(file), package=file.name == "__init__.py")
+            if (wrong := complaint(found)) is not None
+        ]
     assert not broken, "\n" + "\n".join(broken)
 
 

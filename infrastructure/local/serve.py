@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infrastructure.local import aws, demo
+from infrastructure.local import aws, credentials
 
 if TYPE_CHECKING:
     from infrastructure.local.gateway import Gateway
@@ -64,10 +64,13 @@ def serve(options: Options) -> None:
     stop = Stop()
     stop.listen()
     _quiet()
+    known = credentials.take(options.credentials) if options.credentials else None
     with _aws(options.aws):
         environment = _prepare(options)
         with _working(environment) as gateway:
-            _answer(gateway, options, stop)
+            _answer(gateway, options, known, stop)
+    if options.credentials is not None and options.aws is None:
+        options.credentials.unlink(missing_ok=True)  # the account that it names is gone
     sys.stdout.flush()
     sys.stderr.flush()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
@@ -90,10 +93,11 @@ def _aws(url: str | None) -> Iterator[None]:
 
 
 def _prepare(options: Options) -> dict[str, str]:
-    """Make tables, queues and bucket where they are missing, and let the environment lead to them."""
+    """Make tables, queues, bucket and secrets where they are missing, and let the environment lead to them."""
     import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
+    from chalicelib import wiring  # noqa: PLC0415
     from infrastructure import storage  # noqa: PLC0415
 
     try:
@@ -102,6 +106,7 @@ def _prepare(options: Options) -> dict[str, str]:
         raise click.ClickException(f"AWS does not answer at {options.aws}: {error}") from error
     os.environ.update(environment)
     os.environ["COUNTLESS_LIMITS"] = options.limits
+    wiring.secrets().ensure()
     return environment
 
 
@@ -127,19 +132,18 @@ def _working(environment: dict[str, str]) -> Iterator[Gateway]:
         pump.stop()
 
 
-def _answer(gateway: Gateway, options: Options, stop: Stop) -> None:
+def _answer(gateway: Gateway, options: Options, known: credentials.Credentials | None, stop: Stop) -> None:
     """Serve HTTP until told to stop; say how to use it once it answers."""
     from chalicelib import wiring  # noqa: PLC0415
+    from infrastructure.local import demo  # noqa: PLC0415
     from infrastructure.local.server import Server  # noqa: PLC0415
-
-    known = demo.take(options.credentials) if options.credentials else None
 
     def ready(_host: str, port: int) -> None:
         shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - compared only
-        credentials = demo.ensure(wiring.accounts(), f"http://{shown}:{port}", known, shown)
+        keys = demo.ensure(wiring.accounts(), f"http://{shown}:{port}", known, shown)
         if options.credentials is not None:
-            demo.write(options.credentials, credentials)
-        click.echo(greeting(credentials, options))
+            credentials.write(options.credentials, keys)
+        click.echo(greeting(keys, options))
 
     server = Server(gateway, options.host, options.port, ready)
     stop.how = server.stop
@@ -147,9 +151,9 @@ def _answer(gateway: Gateway, options: Options, stop: Stop) -> None:
         server.run()
 
 
-def greeting(credentials: demo.Credentials, options: Options) -> str:
+def greeting(keys: credentials.Credentials, options: Options) -> str:
     """What the terminal shows once it serves."""
-    url, token = credentials.url, credentials.api_token
+    url, token = keys.url, keys.api_token
     kept = (
         "AWS is simulated in this process: everything counted here ends with it."
         if options.aws is None
@@ -160,10 +164,10 @@ def greeting(credentials: demo.Credentials, options: Options) -> str:
     return f"""
 Countless serves {url}
 
-  account     {credentials.account}, site {credentials.site_id}, domain {credentials.domain}
+  account     {keys.account}, site {keys.site_id}, domain {keys.domain}
   API token   {token}
-  domain key  {credentials.domain_key}
-  sign in as  {credentials.username} with password {credentials.password}
+  domain key  {keys.domain_key}
+  sign in as  {keys.username} with password {keys.password}
 
 Try, in another terminal:
 
