@@ -20,40 +20,33 @@ class Agent(NamedTuple):
 UNKNOWN = Agent("", "")
 
 
-class _Rule(NamedTuple):
-    """Whoever's text holds `mark` is called `name`; the version is what the groups find, joined with a point."""
+class _Browser(NamedTuple):
+    """Whoever's text holds `mark` is called `name`; the version has so many parts and follows `before`."""
 
     mark: str
     name: str
-    version: re.Pattern[str] | None = None
+    parts: int
+    before: str
 
 
-def _two_parts(mark: str) -> re.Pattern[str]:
-    return re.compile(re.escape(mark) + r"(\d{1,9})(?:\.(\d{1,9}))?")
-
-
-def _one_part(mark: str) -> re.Pattern[str]:
-    return re.compile(re.escape(mark) + r"(\d{1,9})")
+def _browser_rule(mark: str, name: str, parts: int = 1, before: str = "") -> _Browser:
+    return _Browser(mark, name, parts, before or mark)
 
 
 # The first rule that fits counts.
 _BROWSERS = (
-    _Rule("MSIE ", "Internet Explorer", _one_part("MSIE ")),
-    _Rule("Trident/", "Internet Explorer 11"),
-    *(
-        _Rule(f"{name}/", name, _two_parts(f"{name}/"))
-        for name in ("PhantomJS", "BingPreview", "Dillo", "PaleMoon", "Basilisk")
-    ),
-    _Rule("Edge/1", "Edge", _one_part("Edge/")),
-    _Rule("Chrome/", "Chrome", _one_part("Chrome/")),
-    _Rule("Chromium/", "Chrome", _one_part("Chromium/")),
-    _Rule("Firefox/", "Firefox", _one_part("Firefox/")),
-    _Rule("Opera Mini/", "Opera Mini", _two_parts("Opera Mini/")),
-    _Rule("Opera/9.80", "Opera", _two_parts("Version/")),  # all from 10 on call themselves 9.80
-    _Rule("Opera/", "Opera", _two_parts("Opera/")),
+    _browser_rule("MSIE ", "Internet Explorer"),
+    _browser_rule("Trident/", "Internet Explorer 11", 0),
+    *(_browser_rule(f"{name}/", name, 2) for name in ("PhantomJS", "BingPreview", "Dillo", "PaleMoon", "Basilisk")),
+    _browser_rule("Edge/1", "Edge", before="Edge/"),
+    _browser_rule("Chrome/", "Chrome"),
+    _browser_rule("Chromium/", "Chrome"),
+    _browser_rule("Firefox/", "Firefox"),
+    _browser_rule("Opera Mini/", "Opera Mini", 2),
+    _browser_rule("Opera/9.80", "Opera", 2, "Version/"),  # all from 10 on call themselves 9.80
+    _browser_rule("Opera/", "Opera", 2),
 )
-_SAFARI_VERSION = _two_parts("Version/")
-_WEBKIT = _one_part("AppleWebKit/")
+_NUMBERS = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?")
 # The version of Safari that came with a build of WebKit. Build 605 stayed for all later ones.
 _SAFARI_OF_WEBKIT = {
     "412": "2.0", "419": "2.0", "523": "3.0", "525": "3.1", "526": "4.0", "528": "4.0", "530": "4.0", "531": "4.0",
@@ -67,22 +60,32 @@ _GENERIC = frozenset({"mozilla", "applewebkit", "webkit", "khtml", "gecko", "ver
 _WINDOWS = {
     "5.1": "XP", "5.2": "XP", "6.0": "Vista", "6.1": "7", "6.2": "8", "6.3": "8.1", "10.0": "10",
 }  # fmt: skip
+
+
+class _System(NamedTuple):
+    """Whoever's text holds `mark` is called `name`; the version is what the groups find, joined with a point."""
+
+    mark: str
+    name: str
+    version: re.Pattern[str] | None = None
+
+
 _APPLE_PHONE = re.compile(r"\bOS (\d{1,9})(?:_(\d{1,9}))?")
 _SYSTEMS = (
-    _Rule("Windows Phone", "Windows Phone", re.compile(r"Windows Phone (?:OS )?(\d{1,9})(?:\.(\d{1,9}))?")),
-    _Rule("Tizen", "Tizen"),
-    _Rule("KAIOS", "KaiOS"),
-    _Rule("Sailfish", "Sailfish"),
-    _Rule("Android", "Android", re.compile(r"Android[ /](\d{1,9})(?:\.([1-9]\d{0,8}))?")),
-    *(_Rule(mark, "iOS", _APPLE_PHONE) for mark in ("iPhone", "iPad", "iPod")),
-    _Rule("Mac OS X", "macOS", re.compile(r"Intel Mac OS X (\d{1,9})(?:[._](\d{1,9}))?")),
-    _Rule("Windows", "Windows", re.compile(r"Windows NT (\d{1,2})\.(\d)")),
-    _Rule("CrOS", "Chrome OS"),
-    *(_Rule(name, name) for name in ("OpenBSD", "FreeBSD", "NetBSD")),
-    _Rule("DragonFly", "DragonFly BSD"),
-    *(_Rule(name, name) for name in ("SunOS", "PlayStation 4", "Haiku", "Fuchsia")),
-    _Rule("J2ME", "Java ME"),
-    _Rule("Linux", "Linux", re.compile(r"\b(Ubuntu|Debian|Fedora|CentOS)\b")),
+    _System("Windows Phone", "Windows Phone", re.compile(r"Windows Phone (?:OS )?(\d{1,9})(?:\.(\d{1,9}))?")),
+    _System("Tizen", "Tizen"),
+    _System("KAIOS", "KaiOS"),
+    _System("Sailfish", "Sailfish"),
+    _System("Android", "Android", re.compile(r"Android[ /](\d{1,9})(?:\.([1-9]\d{0,8}))?")),
+    *(_System(mark, "iOS", _APPLE_PHONE) for mark in ("iPhone", "iPad", "iPod")),
+    _System("Mac OS X", "macOS", re.compile(r"Intel Mac OS X (\d{1,9})(?:[._](\d{1,9}))?")),
+    _System("Windows", "Windows", re.compile(r"Windows NT (\d{1,2})\.(\d)")),
+    _System("CrOS", "Chrome OS"),
+    *(_System(name, name) for name in ("OpenBSD", "FreeBSD", "NetBSD")),
+    _System("DragonFly", "DragonFly BSD"),
+    *(_System(name, name) for name in ("SunOS", "PlayStation 4", "Haiku", "Fuchsia")),
+    _System("J2ME", "Java ME"),
+    _System("Linux", "Linux", re.compile(r"\b(Ubuntu|Debian|Fedora|CentOS)\b")),
 )
 
 
@@ -94,9 +97,9 @@ def read(user_agent: str) -> Agent:
 
 
 def _browser(user_agent: str, system: str) -> str:
-    for mark, name, version in _BROWSERS:
+    for mark, name, parts, before in _BROWSERS:
         if mark in user_agent:
-            return _joined(name, _version(version, user_agent))
+            return _joined(name, _version_after(before, parts, user_agent))
     if system.startswith(("macOS", "iOS")) and ("Safari/" in user_agent or "Mobile/15E148" in user_agent):
         return _joined("Safari", _safari_version(user_agent, system))
     for name, major, minor in _PRODUCT.findall(_COMMENT.sub(" ", user_agent)):
@@ -106,24 +109,27 @@ def _browser(user_agent: str, system: str) -> str:
 
 
 def _safari_version(user_agent: str, system: str) -> str:
-    if version := _version(_SAFARI_VERSION, user_agent):
+    if version := _version_after("Version/", 2, user_agent):
         return version
     if system.startswith("iOS "):
         return system.removeprefix("iOS ")  # they are released together, while WebKit's build stands still
-    return _SAFARI_OF_WEBKIT.get(_version(_WEBKIT, user_agent), "")
+    return _SAFARI_OF_WEBKIT.get(_version_after("AppleWebKit/", 1, user_agent), "")
+
+
+def _version_after(before: str, parts: int, user_agent: str) -> str:
+    """The first numbers that follow a text, at most so many."""
+    _, found, rest = user_agent.partition(before)
+    numbers = _NUMBERS.match(rest) if found else None
+    return ".".join(filter(None, numbers.groups()[:parts])) if numbers else ""
 
 
 def _system(user_agent: str) -> str:
     for mark, name, pattern in _SYSTEMS:
         if mark in user_agent:
-            version = _version(pattern, user_agent)
+            found = pattern.search(user_agent) if pattern else None
+            version = ".".join(filter(None, found.groups())) if found else ""
             return _joined(name, _WINDOWS.get(version, "") if name == "Windows" else version)
     return ""
-
-
-def _version(pattern: re.Pattern[str] | None, user_agent: str) -> str:
-    found = pattern.search(user_agent) if pattern else None
-    return ".".join(filter(None, found.groups())) if found else ""
 
 
 def _joined(name: str, version: str) -> str:

@@ -1,14 +1,15 @@
 """Referrer spam: hosts that visit sites only to be seen in their statistics (page-view contract, section 7.2)."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+
+_LIST = Path(__file__).parent / "data" / "spammers.txt"
 
 
 @cache
 def hosts() -> frozenset[str]:
     """The hosts of `data/spammers.txt`, one a line; whoever has a newer list replaces the file."""
-    text = files("chalicelib.pageviews").joinpath("data/spammers.txt").read_text(encoding="utf-8")
-    return frozenset(text.lower().split()) | {"localhost"}
+    return frozenset(_LIST.read_text(encoding="utf-8").lower().split()) | {"localhost"}
 
 
 def spams(host: str) -> bool:
