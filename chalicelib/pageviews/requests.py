@@ -6,14 +6,13 @@ The rules are those of the page-view contract, sections 1.7, 3.1 and 4.1. Nothin
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
 from chalicelib.core.errors import Invalid
 
+from . import scalars
 from .texts import mended
 
 MAX_HITS = 500
@@ -217,64 +216,19 @@ def _filters(value: object) -> frozenset[str]:
     return frozenset(_text(name, "filter") for name in _list(value, "filter"))
 
 
-# --- numbers and dates ----------------------------------------------------------------------------------------------
-
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
-
-
 def _size(value: object, what: str) -> tuple[int, ...]:
     if isinstance(value, str):
-        numbers = parse_size(value)
+        numbers = scalars.size(value)
     else:
-        values = value if isinstance(value, list) else [value]
-        fitting = all(type(number) in {int, float} for number in values)
-        numbers = _cut(values) if fitting else None
+        numbers = scalars.whole(value if isinstance(value, list) else [value])
     return _refuse(f"{what} must be numbers") if numbers is None else numbers
 
 
-def parse_size(text: str) -> tuple[int, ...] | None:
-    """The whole numbers of `1920` or `1920,1080,2`; none for an empty text; None if it holds anything else."""
-    return _parse_size(text) if len(text) < 100 else None
-
-
-@lru_cache(1024)
-def _parse_size(text: str) -> tuple[int, ...] | None:
-    if not text.strip():
-        return ()
-    parts = [part.strip() for part in text.split(",")]
-    return _cut(map(float, parts)) if all(map(_NUMBER.fullmatch, parts)) else None
-
-
-def _cut(numbers: Any) -> tuple[int, ...] | None:  # noqa: ANN401
-    try:
-        return tuple(int(number) for number in numbers)
-    except (ValueError, OverflowError):
-        return None
-
-
-_RFC_3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
-_ZERO_TIME = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) / _SECOND
-
-
 def _moment(value: object, what: str) -> float | None:
-    moment = _parse_moment(value) if isinstance(value, str) and len(value) < 64 else None
+    moment = scalars.moment(value) if isinstance(value, str) else None
     if moment is None:
         _refuse(f"{what} must be a time like 2026-01-31T23:59:59Z")
-    return None if moment == _ZERO_TIME else moment
-
-
-@lru_cache(2048)
-def _parse_moment(text: str) -> float | None:
-    if not _RFC_3339.fullmatch(text):
-        return None
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) / _SECOND
-    except ValueError:
-        return None
+    return None if moment == scalars.ZERO_TIME else moment
 
 
 # --- the pixel's query ----------------------------------------------------------------------------------------------
@@ -310,7 +264,7 @@ def _parameter_flag(name: str, text: str | None) -> bool:
 
 
 def _parameter_size(text: str) -> tuple[int, ...]:
-    size = parse_size(text)
+    size = scalars.size(text)
     return _refuse_parameter("s", text, "numbers") if size is None else size
 
 
