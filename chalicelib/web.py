@@ -169,10 +169,11 @@ class Surface:
         self._blueprint = blueprint
         self.words = words
         self._checks = checks(self)
+        self.paths: dict[str, Path] = {}
 
     def path(self, pattern: str, *, limits: Sequence[str] = ()) -> Path:
         """Registers a path in both spellings; `limits` name the windows that its requests are charged to."""
-        path = Path(limits)
+        path = self.paths[pattern] = Path(limits)
 
         def view(**parameters: str) -> Response:
             return self.respond(path, _event(self._blueprint), parameters)
