@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -161,6 +162,7 @@ def greeting(keys: credentials.Credentials, options: Options) -> str:
     )
     log = Path("tests/data/access.log.gz")
     example = log if log.exists() else Path("access.log")
+    command = "countless" if shutil.which("countless") else sys.argv[0]
     return f"""
 Countless serves {url}
 
@@ -177,7 +179,7 @@ Try, in another terminal:
 
   curl {url}/api/v0/stats/total -H "Authorization: Bearer $token" -H 'Content-Type: application/json'
 
-  countless import {example} --url {url} --token $token
+  {command} import {example} --url {url} --token $token
 
 {kept} Ctrl-C stops it.
 """
