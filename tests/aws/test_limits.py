@@ -1,5 +1,6 @@
 """The limiter: exact across processes, free of charge once it refuses, and open when DynamoDB is not there."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -175,3 +176,19 @@ def test_unavailability_lets_pass_and_says_so(
     assert world
     monkeypatch.setattr(BaseClient, "_make_api_call", answering(error))
     assert not limiter(clock).take("unavailable", [QUICK]).charged
+
+
+def test_exactly_the_limit_passes_among_threads_that_ask_at_once(world: World) -> None:
+    assert world
+    clock = Clock()
+    shared, window = [limiter(clock), limiter(clock)], Window("api", 10, 60)
+
+    def ask(number: int) -> bool:
+        try:
+            shared[number % 2].take("threads", [window])
+        except RateLimited:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(60))) == 10

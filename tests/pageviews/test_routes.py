@@ -17,6 +17,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from chalicelib import wiring
+from chalicelib.aws import clients
 from chalicelib.aws.queues import SqsIngest
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
@@ -252,6 +253,30 @@ def test_row_17_the_fifth_request_of_a_second(person: Person, stopped: list[floa
     assert person.get("/api/v0/me", client=same).status == 200
 
 
+def test_limits_that_are_off_say_and_refuse_nothing(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "plans", dict)
+    same = address()
+    replies = [person.get("/api/v0/me", client=same) for _ in range(6)]
+    assert {reply.status for reply in replies} == {200}
+    assert not [name for reply in replies for name in reply.headers if name.startswith("x-rate")]
+
+
+def test_a_limiter_that_cannot_be_asked_lets_pass_and_is_counted(
+    person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(clients, "dynamodb_once", _unreachable)
+    reply = person.get("/api/v0/me")
+    assert (reply.status, reply.headers["x-rate-limit-remaining"]) == (200, "4")
+    assert '"LimiterUnavailable":[1.0]' in capsys.readouterr().out
+
+
+def _unreachable() -> object:
+    class Client:
+        update_item = staticmethod(_refusing)
+
+    return Client()
+
+
 def test_a_refusal_comes_before_the_key_is_looked_at(front: FrontDoor, stopped: list[float]) -> None:
     assert stopped
     same = address()
@@ -328,7 +353,7 @@ def test_a_queue_that_does_not_answer_accepts_nothing(person: Person, monkeypatc
     assert (pixel.status, pixel.body) == (503, GIF)
 
 
-def _refusing(*_: object) -> None:
+def _refusing(*_: object, **__: object) -> None:
     raise ConnectTimeoutError(endpoint_url="https://sqs")
 
 
