@@ -120,7 +120,7 @@ def _unguarded(window: Window) -> Standing:
     return Standing(window.requests, window.requests, 0.0, charged=False)
 
 
-class _Changed(Exception):  # noqa: N818 - not an error: news
+class _Changed(Exception):
     """The record is not what it was believed to be."""
 
     def __init__(self, record: dict[str, Used]) -> None:
