@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from infrastructure.audit import audit
+
 
 @click.command()
 @click.option("--port", default=8000, show_default=True, help="Where to listen; 0 takes a free port.")
@@ -75,4 +77,4 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
         click.echo(f"{name}: {operate.redrive(sqs, parked, target)} messages moved")
 
 
-COMMANDS: list[click.Command] = [serve, aws, redrive]
+COMMANDS: list[click.Command] = [serve, aws, redrive, audit]

@@ -1,0 +1,68 @@
+"""`countless audit`: counts streams again from their logs, and says whether the rollups agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from chalicelib.core.audit import Audit
+
+
+@click.command()
+@click.argument("streams", nargs=-1, metavar="[STREAM]...")
+@click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
+def audit(streams: tuple[str, ...], url: str | None) -> None:
+    """Prove that the figures are what the log says: for every site's stream, or those named.
+
+    Each stream's log is read from its first segment on and counted anew; nothing is changed, and counting may go
+    on meanwhile. Prints a line a stream, and below it what differs. Against AWS itself, the variables that the
+    functions have (COUNTLESS_...) say where log and rollups are.
+
+    Exit status: 0 log and rollups agree; 1 they differ somewhere; 2 there is no such stream.
+    """
+    import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    from chalicelib.core.errors import Unavailable  # noqa: PLC0415
+    from infrastructure import storage  # noqa: PLC0415
+    from infrastructure.local.aws import elsewhere  # noqa: PLC0415
+
+    try:
+        if url is not None:
+            with elsewhere(url):
+                os.environ.update(storage.find(boto3.Session()))
+        differing = 0
+        for found in audits(streams):
+            click.echo(as_text(found))
+            differing += bool(found.differences)
+    except (BotoCoreError, ClientError, Unavailable) as error:
+        raise click.ClickException(f"AWS does not answer as it should: {error}") from error
+    if differing:
+        raise SystemExit(1)
+
+
+def audits(streams: Sequence[str] = ()) -> Iterator[Audit]:
+    """Audits every site's stream by id of the site, or those that are named, one after the other.
+
+    Raises:
+        click.BadParameter: no site has such a stream; nothing has been audited then.
+    """
+    from chalicelib import wiring  # noqa: PLC0415 - reads its settings from the environment
+    from chalicelib.core.audit import audit as audited  # noqa: PLC0415
+
+    known = [site.stream for site in wiring.accounts().all_sites()]
+    if unknown := sorted(set(streams) - set(known)):
+        raise click.BadParameter(f"no site has the stream {', '.join(unknown)}", param_hint="STREAM")
+    for stream in streams or known:
+        yield audited(wiring.log(), wiring.rollups(), stream)
+
+
+def as_text(found: Audit) -> str:
+    """What is said of one stream: a line, and one more for each difference."""
+    verdict = f"{len(found.differences)} differences" if found.differences else "ok"
+    line = f"{found.stream}: {found.events:,} events in {found.segments:,} segments, watermark {found.watermark:,}"
+    return "\n".join([f"{line}: {verdict}", *(f"  {difference}" for difference in found.differences)])
