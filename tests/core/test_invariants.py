@@ -1,6 +1,8 @@
 """The promises of the log, over generated histories in which everything goes wrong."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -12,14 +14,11 @@ from chalicelib import wiring
 from chalicelib.core.audit import audit
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
-from chalicelib.core.segments import FIRST, Kind
-from tests.conftest import World
-from tests.core.world import KINDS, START, Faults, Naive, Universe, struck
+from chalicelib.core.segments import FIRST
+from tests.core.dynamo import Dynamo
+from tests.core.world import KINDS, Aws, Faults, Naive, Universe, moto, struck
 
-PROFILE: dict[str, Any] = {
-    "max_examples": int(os.environ.get("HISTORIES", "40")),
-    "phases": [p for p in Phase if p is not Phase.shrink or "SHRINK" in os.environ],
-}
+Operation = tuple[str, Any, Any]
 _streams = count(1)
 _PATHS = ("/", "/a", "/A", "/b", "signup", "/a?q=1")
 _AGES = (0, 0, 0, 5, 3600, 3601, 30_000, 400_000)
@@ -66,7 +65,7 @@ def _message(universe: Universe, number: int, drawn: list[Hit], *, derived: bool
     return Message(number * 7_919_777 + 1, universe.now, universe.stream, derived, placed)
 
 
-def _perform(universe: Universe, operation: tuple, messages: list[Message]) -> None:  # type: ignore[type-arg]
+def _perform(universe: Universe, operation: Operation, messages: list[Message]) -> None:
     name, first, second = operation
     if name == "accept":
         messages.append(_message(universe, len(messages), first, derived=second))
@@ -85,21 +84,25 @@ def _perform(universe: Universe, operation: tuple, messages: list[Message]) -> N
         universe.drop()
 
 
-def _history(script: list[tuple], plan: list[tuple[int, int, bool]], segment_hits: int) -> Universe:  # type: ignore[type-arg]
+@contextmanager
+def _history(
+    script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int, aws: Aws
+) -> Iterator[Universe]:
+    """A world after a history and with everything delivered, in which nothing fails any more."""
     universe = Universe(f"acc/pageviews/{next(_streams)}", segment_hits)
     messages: list[Message] = []
-    struck_by = Faults(list(plan))
-    struck_by.meanwhile = lambda: universe.deliver(2, messages[-3:]) if messages else None
-    universe.faults = struck_by
-    with struck(struck_by):
+    faults = Faults(list(plan), aws=aws)
+    faults.meanwhile = lambda: universe.deliver(2, messages[-3:]) if messages else None
+    universe.faults = faults
+    with struck(faults):
         for operation in script:
             _perform(universe, operation, messages)
-        struck_by.enabled = False
+        faults.enabled = False
         universe.deliver(0, messages)
         universe.deliver(1, messages[::-1])
         universe.look(0)
-    assert universe.acknowledged == universe.accepted.keys()
-    return universe
+        assert universe.acknowledged == universe.accepted.keys()
+        yield universe
 
 
 def _holds(universe: Universe) -> None:
@@ -127,20 +130,8 @@ def _holds(universe: Universe) -> None:
     assert not audit(wiring.log(), wiring.rollups(), universe.stream).differences
 
 
-@pytest.mark.usefixtures("world")
-class TestInvariants:
-    """Each history: messages come twice, late and in any order; processes die; calls fail before and after they act."""
-
-    @settings(deadline=None, suppress_health_check=list(HealthCheck), **PROFILE)
-    @given(st.lists(operations, max_size=25), faults, st.sampled_from((1, 2, 3, 20_000)))
-    def test_whatever_happens_everything_accepted_is_counted_once(
-        self,
-        script: list[tuple],
-        plan: list[tuple[int, int, bool]],
-        segment_hits: int,  # type: ignore[type-arg]
-    ) -> None:
-        """Accepted is counted, once; ids are dense; readers never go back; rollups are what the log says."""
-        universe = _history(script, plan, segment_hits)
+def _test(script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int, aws: Aws) -> None:
+    with _history(script, plan, segment_hits, aws) as universe:
         _holds(universe)
         universe.fold(0, sweep=True)
         _holds(universe)
@@ -151,8 +142,46 @@ class TestInvariants:
         assert not audit(wiring.log(), wiring.rollups(), universe.stream).differences
 
 
-def test_world_is_there(world: World) -> None:
-    """The fixture that the histories stand on."""
-    assert world.environment["COUNTLESS_LOG_TABLE"]
-    assert START
-    assert Kind.PATH == 0
+def _profile(examples: int) -> settings:
+    shrink = "HISTORIES" in os.environ
+    return settings(
+        max_examples=int(os.environ.get("HISTORIES", examples)),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[phase for phase in Phase if shrink or phase is not Phase.shrink],
+    )
+
+
+any_history = given(st.lists(operations, max_size=25), faults, st.sampled_from((1, 2, 3, 20_000)))
+
+
+@pytest.mark.usefixtures("world")
+class TestInvariants:
+    """Each history: messages come twice, late and in any order; processes die; calls fail before and after they act."""
+
+    @pytest.mark.parametrize("share", range(4))
+    @_profile(500)
+    @any_history
+    def test_whatever_happens_everything_accepted_is_counted_once(
+        self, share: int, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
+    ) -> None:
+        """Accepted is counted, once; ids are dense; readers never go back; rollups are what the log says."""
+        assert share >= 0
+        _test(script, plan, segment_hits, Dynamo())
+
+    @_profile(30)
+    @any_history
+    def test_so_it_is_on_moto(
+        self, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
+    ) -> None:
+        """What holds on our stand-in for DynamoDB holds on another that we did not write."""
+        _test(script, plan, segment_hits, moto)
+
+    @pytest.mark.prove
+    @_profile(20_000)
+    @any_history
+    def test_so_it_is_for_as_long_as_one_cares_to_try(
+        self, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
+    ) -> None:
+        """As above, for an hour."""
+        _test(script, plan, segment_hits, Dynamo())

@@ -1,4 +1,4 @@
-"""A world in which everything may go wrong: processes that die, calls that fail, messages that come twice, clocks that jump.
+"""A world in which everything may go wrong: processes die, calls fail, messages come twice, clocks jump.
 
 The handlers and event functions are the real ones, and so is botocore with its retries; faults strike between it and
 moto, before or after a call takes effect.
@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto.core.models import botocore_stubber
 
@@ -28,6 +28,8 @@ from chalicelib.core.segments import FIRST, Segment
 from chalicelib.functions import append as append_module
 from chalicelib.functions import fold as fold_module
 
+from .dynamo import response
+
 START = 1_763_700_000
 
 
@@ -41,14 +43,14 @@ RETRIED = 4
 """So many attempts botocore makes: a fault has to last as long to be noticed."""
 
 
-class _Raw:
-    """A response's body, as botocore reads it."""
+Aws = Callable[[AWSPreparedRequest], AWSResponse | None]
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
 
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self._body
+def moto(request: AWSPreparedRequest) -> AWSResponse | None:
+    """The answer of moto, also while it is kept from answering by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore_stubber, "enabled", True)
+        return botocore_stubber("before-send", request)
 
 
 @dataclass
@@ -58,27 +60,29 @@ class Faults:
     plan: list[tuple[int, int, bool]] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
     enabled: bool = True
+    aws: Aws = moto
+    """What answers the calls that are let through."""
     _left: int = 0
     _calls: int = 0
     _kind: int = 0
 
-    def __call__(self, request: AWSRequest, **_: Any) -> AWSResponse | None:
+    def __call__(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
         kind = self._next()
         if kind is None:
-            return None
+            return self.aws(request)
         if kind == INTERLEAVE:
             self._interleave()
-            return None
+            return self.aws(request)
         if kind in (CRASH_AFTER, AFTER):
-            botocore_stubber("before-send", request)
+            self.aws(request)
         if kind in (CRASH_BEFORE, CRASH_AFTER):
             raise Crash
         if kind == THROTTLE:
-            body = json.dumps({"__type": "com.amazonaws#ProvisionedThroughputExceededException", "message": "slow"})
-            return AWSResponse(request.url, 400, {}, _Raw(body.encode()))
+            error = {"__type": "com.amazonaws#ProvisionedThroughputExceededException", "message": "slow"}
+            return response(request, 400, error)
         if kind == AFTER:
-            raise ReadTimeoutError(endpoint_url=request.url)
-        raise ConnectionClosedError(endpoint_url=request.url)
+            raise ReadTimeoutError(endpoint_url=str(request.url))
+        raise ConnectionClosedError(endpoint_url=str(request.url))
 
     def _next(self) -> int | None:
         if not self.enabled:
@@ -118,8 +122,9 @@ class Faults:
 def struck(faults: Faults) -> Iterator[None]:
     """While this is open, `faults` stand between DynamoDB's client and moto; nobody waits for anything."""
     events = clients.dynamodb().meta.events
-    events.register_first("before-send.dynamodb", faults, unique_id="faults")
+    events.register_first("before-send.dynamodb", cast("Any", faults), unique_id="faults")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore_stubber, "enabled", False)  # it would act on every request, answered or not
         patch.setattr("botocore.endpoint.time.sleep", lambda _: None)
         patch.setattr("chalicelib.aws.rollups.time", SimpleNamespace(sleep=lambda _: None))
         try:
@@ -220,7 +225,7 @@ class Universe:
         except Crash:
             self.crash(process)
             return
-        except Exception:  # noqa: BLE001 - a read that fails says nothing wrong
+        except Exception:  # a read that fails says nothing wrong
             return
         with self.faults.spared():
             self._compare(process, snapshot)
