@@ -64,8 +64,8 @@ def serve(options: Options) -> None:
     """Serve until a signal ends it; then return."""
     stop = Stop()
     stop.listen()
-    _quiet()
     known = credentials.take(options.credentials) if options.credentials else None
+    _quiet()
     with _aws(options.aws):
         environment = _prepare(options)
         with _working(environment) as gateway:
@@ -80,10 +80,11 @@ def serve(options: Options) -> None:
 
 def _quiet() -> None:
     """Metrics and informative log lines are for CloudWatch; a terminal gets warnings."""
-    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "countless")
-    os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "countless")
-    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
-    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
+    from chalicelib import observability  # noqa: PLC0415 - loaded when the old credentials are out of the way
+
+    observability.logger.setLevel(logging.WARNING)
+    # Powertools' own switch would collect them, and print them all when there are a hundred.
+    setattr(observability.metrics, "flush_metrics", observability.metrics.clear_metrics)  # noqa: B010
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 

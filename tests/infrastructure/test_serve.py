@@ -95,6 +95,7 @@ def test_it_serves_counts_and_stops(tmp_path: Path, number: int) -> None:
     assert keys["api_token"] in printed
     assert "ends with it" in printed
     assert "Traceback" not in printed
+    assert "EventsAppended" not in printed  # metrics are CloudWatch's
     assert not file.exists()
 
 
