@@ -5,9 +5,10 @@ visits count, but for `views`, which are all page views, so that nothing accepte
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from itertools import compress, repeat
 from typing import NamedTuple
 
@@ -155,40 +156,19 @@ class Cells:
         )
 
     def pack(self) -> list[Packed]:
-        """The parts that hold these cells: one if they are few, else one a kind, else ranges of paths."""
-        paths = [key[0] for key in self.visits]
-        low, high = min(paths, default=0), max(paths, default=0)
-        whole = self._pack(ALL_KINDS, low, high)
+        """The parts that hold these cells: one if they are few, else one a kind, else several of a kind, by path."""
+        hours, sums = self.hours(), [sorted(self.sums(dimension).items()) for dimension in Dimension]
+        visits, values = sorted(self.visits.items()), [sorted(counter.items()) for counter in self.values]
+        whole = _pack(ALL_KINDS, hours=hours, sums=sums, visits=visits, values=values)
         if len(whole.data) <= WHOLE:
             return [whole]
-        parts = [self._pack(SUMMARY, low, high)]
-        for kind in (VISITS, *map(dimension_bit, Dimension)):
-            parts.extend(self._split(kind, low, high))
-        return parts
-
-    def _split(self, kind: int, low: int, high: int) -> list[Packed]:
-        part = self._pack(kind, low, high)
-        if len(part.data) <= SPLIT or low == high:
-            return [part]
-        middle = (low + high) // 2
-        return self._split(kind, low, middle) + self._split(kind, middle + 1, high)
-
-    def _pack(self, kinds: int, low: int, high: int) -> Packed:
-        out = Writer()
-        out.uint(kinds)
-        if kinds & SUMMARY:
-            hours = self.hours()
-            out.deltas(hours.hour)
-            for column in hours[1:]:
-                out.column(column)
-            for dimension in Dimension:
-                _put(out, sorted(self.sums(dimension).items()))
-        if kinds & VISITS:
-            _put(out, _between(self.visits, low, high))
+        parts = [_pack(SUMMARY, hours=hours)]
         for dimension in Dimension:
-            if kinds & dimension_bit(dimension):
-                _put(out, _between(self.values[dimension], low, high))
-        return Packed(kinds, low, high, out.frame(b"P", 1))
+            parts += _split(sums[dimension], partial(_pack_sums, dimension))
+        parts += _split(visits, _pack_visits)
+        for dimension in Dimension:
+            parts += _split(values[dimension], partial(_pack_values, dimension))
+        return parts
 
     def load(self, part: "Part") -> None:
         """Adds what a part holds."""
@@ -220,11 +200,62 @@ def _dimensions(columns: Columns) -> Iterator[Iterable[int]]:
         yield repeat(0, len(columns.campaign))
 
 
-def _between(counter: Counter[Key], low: int, high: int) -> list[tuple[Key, int]]:
-    return sorted(item for item in counter.items() if low <= item[0][0] <= high)
+Rows = Sequence[tuple[Key, int]]
+_NO_HOURS = Hours([], [], [], [])
 
 
-def _put(out: Writer, items: Sequence[tuple[Key, int]]) -> None:
+_NO_ROWS: Sequence[Rows] = [[] for _ in Dimension]
+
+
+def _pack_sums(dimension: Dimension, rows: Rows) -> Packed:
+    return _pack(SUMMARY, sums=[rows if each is dimension else [] for each in Dimension])
+
+
+def _pack_visits(rows: Rows) -> Packed:
+    return _pack(VISITS, visits=rows)
+
+
+def _pack_values(dimension: Dimension, rows: Rows) -> Packed:
+    return _pack(dimension_bit(dimension), values=[rows if each is dimension else [] for each in Dimension])
+
+
+def _split(rows: Rows, pack: Callable[[Rows], Packed]) -> list[Packed]:
+    """Rows in as many parts as it takes for each to be small enough: nobody chooses how many names a path meets."""
+    if not rows:
+        return []
+    part = pack(rows)
+    if len(part.data) <= SPLIT or len(rows) == 1:
+        return [part]
+    middle = len(rows) // 2
+    return _split(rows[:middle], pack) + _split(rows[middle:], pack)
+
+
+def _pack(
+    kinds: int,
+    *,
+    hours: Hours = _NO_HOURS,
+    sums: Sequence[Rows] = _NO_ROWS,
+    visits: Rows = (),
+    values: Sequence[Rows] = _NO_ROWS,
+) -> Packed:
+    out = Writer()
+    out.uint(kinds)
+    if kinds & SUMMARY:
+        out.deltas(hours.hour)
+        for column in hours[1:]:
+            out.column(column)
+        for rows in sums:
+            _put(out, rows)
+    if kinds & VISITS:
+        _put(out, visits)
+    for dimension in Dimension:
+        if kinds & dimension_bit(dimension):
+            _put(out, values[dimension])
+    paths = [rows[at][0][0] for rows in (visits, *values) if rows for at in (0, -1)]
+    return Packed(kinds, min(paths, default=0), max(paths, default=0), out.frame(b"P", 1))
+
+
+def _put(out: Writer, items: Rows) -> None:
     out.deltas([key[0] for key, _ in items])
     out.column([key[1] for key, _ in items])
     out.column([key[2] for key, _ in items])
@@ -286,7 +317,7 @@ def as_part(cells: Cells) -> Part:
     )
 
 
-def _counts(items: Sequence[tuple[Key, int]]) -> Counts:
+def _counts(items: Rows) -> Counts:
     return Counts(
         [key[0] for key, _ in items],
         [key[1] for key, _ in items],

@@ -227,6 +227,8 @@ class Folder:
             window.apply(replay_sessions(window, segment), segment.clock)
             for session in segment.sessions:
                 touched[session.key] = None
+                if session.previous:
+                    touched[session.previous] = None
         window.evict()
         refs = [ref for ref in manifest.sessions if window.clock - ref.high <= LIFETIME]
         expires = int(self._now()) + SESSION_LIFE

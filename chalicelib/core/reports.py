@@ -11,7 +11,7 @@ from itertools import compress
 from typing import Literal, NamedTuple
 
 from .cells import SUMMARY, VISITS, Counts
-from .names import Names
+from .names import OTHER, Names
 from .periods import DAY, Range, day_text, first_of_month
 from .reading import Reader, Snapshot
 from .segments import Kind
@@ -89,7 +89,7 @@ EVERY_PATH = PathFilter()
 
 def is_event(path: str) -> bool:
     """Whether a path is an event's name: normalised pages begin with a slash, events never do."""
-    return not path.startswith("/")
+    return not path.startswith("/") and path != OTHER
 
 
 class Reports:
@@ -117,9 +117,9 @@ class Reports:
         group: Group = "hour",
     ) -> HitLists:
         """The most visited paths, those with the greatest id first where visits are equal."""
-        return self._reader.answer(stream, lambda snapshot: _hits(
-                snapshot, when, include=include, exclude=exclude, limit=limit, group=group
-            ))
+        return self._reader.answer(
+            stream, lambda snapshot: _hits(snapshot, when, include=include, exclude=exclude, limit=limit, group=group)
+        )
 
 
 def _paths(snapshot: Snapshot, after: int, limit: int) -> tuple[list[Path], bool]:
@@ -196,9 +196,7 @@ def _hits(  # noqa: PLR0913 - as above
     return HitLists(hits, sum(hit.count for hit in hits), len(ranked) > limit)
 
 
-def _hit_list(
-    snapshot: Snapshot, path: int, visits: Counter[int], when: Range, group: Group
-) -> HitList:
+def _hit_list(snapshot: Snapshot, path: int, visits: Counter[int], when: Range, group: Group) -> HitList:
     text, title = snapshot.names.path(path)
     days = _series({hour: number for hour, number in visits.items() if _within(hour, when)}, when)
     return HitList(sum(day.daily for day in days), path, text, is_event(text), title, _greatest(days, group), days)

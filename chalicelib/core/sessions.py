@@ -89,7 +89,8 @@ class Window:
         self._entries = {key: entry for key, entry in self._entries.items() if _HEAD.unpack_from(entry)[1] >= oldest}
 
     def pack(self, keys: Iterable[int]) -> bytes:
-        """The sessions under these keys, for a checkpoint."""
+        """The sessions under these keys, for a checkpoint; and which of the keys lead to none any more."""
+        keys = list(keys)
         found = sorted((key, unpack(self._entries[key])) for key in keys if key in self._entries)
         by_number = sorted(found, key=lambda item: item[1].number)
         out = Writer()
@@ -100,6 +101,7 @@ class Window:
         out.column([len(session.seen) // 4 for _, session in by_number])
         seen = b"".join(session.seen for _, session in by_number)
         out.column(list(memoryview(seen).cast("I")) if seen else [])
+        out.column(sorted({key for key in keys if key not in self._entries}))
         return out.frame(b"W", 1)
 
     def load(self, data: bytes) -> None:
@@ -119,6 +121,8 @@ class Window:
             at += count
             packed = struct.pack(f"<{count}I", *paths)
             self._entries[key] = Session(number, touch, touch + last, packed).pack()
+        for key in reader.column():
+            self._entries.pop(key, None)
 
 
 def alive(session: Session, clock: int, moment: int) -> bool:

@@ -23,7 +23,7 @@ TITLE_SIGHTINGS = 10
 """A new title replaces the old once it was seen more often than this (page-view contract, section 7.1) …"""
 TITLE_MEMORY = 48 * 3600
 """… within these seconds."""
-TITLES_WAITING = 10_000
+TITLES_WAITING = 2_000
 """So many titles wait in a stream at most; the oldest gives way."""
 
 

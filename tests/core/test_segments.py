@@ -145,3 +145,14 @@ def test_what_is_no_message_is_poison(text: str) -> None:
     """It is told apart at once, whatever it is."""
     with pytest.raises(Poison):
         messages.decode(text)
+
+
+def test_a_path_that_meets_a_hundred_thousand_values_still_fits_into_items() -> None:
+    """Somebody will send as many referrers and widths to one path: no part is larger than DynamoDB takes."""
+    size = 100_000
+    one = [1] * size
+    random = [i * 2_654_435_761 % 2**31 for i in range(size)]
+    columns = Columns(list(range(size)), one, one, random, one, one, one, one, one, random, one, [0] * size, [0] * size)
+    counted = Cells()
+    counted.add(Segment(1, 1, events=columns))
+    assert max(len(part.data) for part in counted.pack()) < 400_000
