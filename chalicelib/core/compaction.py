@@ -5,6 +5,7 @@ first of their numbers and stays for good.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from .errors import Conflict
@@ -65,13 +66,10 @@ def join(run: Sequence[Segment]) -> Segment:
         sessions.extend(Touched(session.number, 0, 0) for session in segment.sessions)
         retitles.extend(retitle._replace(event=retitle.event + before) for retitle in segment.retitles)
         before += len(segment)
-    return Segment(
-        number=last.number,
+    return replace(
+        last,
         first=first.first,
-        epoch=last.epoch,
-        next_event=last.next_event,
-        next_session=last.next_session,
-        clock=last.clock,
+        taken=[],
         names=[list(chain.from_iterable(segment.names[kind] for segment in run)) for kind in Kind],
         first_names=first.first_names,
         sessions=sessions,

@@ -18,7 +18,7 @@ from .errors import BrokenLog, Conflict, Poison
 from .manifest import Manifest, Ref
 from .messages import Message
 from .ports import Folds, Item, LogStore, RollupStore
-from .segments import Segment
+from .segments import Kind, Segment
 from .writer import Stream
 
 SEGMENT_BYTES = 380_000
@@ -100,14 +100,16 @@ class Appender:
             Exception: whatever the stores raise. Then some messages may be in and some not; all may be handed over
                 again.
         """
-        unique = {message.id: message for message in messages if message.hits}
+        unique: dict[int, Message] = {}
+        for message in sorted(messages, key=lambda message: message.accepted):
+            if message.hits:
+                unique.setdefault(message.id, message)
         refused = {
             message.id: Poison(f"accepted more than {HORIZON // 86400} days ago: it may have been counted")
             for message in unique.values()
             if self._now() - message.accepted > HORIZON
         }
         pending = [message for message in unique.values() if message.id not in refused]
-        pending.sort(key=lambda message: message.accepted)
         if pending:
             try:
                 self._append(stream, pending)
@@ -115,6 +117,11 @@ class Appender:
                 self._warm.pop(stream, None)
                 raise
         return refused
+
+    def crowded(self, stream: str) -> list[Kind]:
+        """The kinds of names of which a stream that was just appended to has more than it may have."""
+        state = self._warm[stream].state if stream in self._warm else Stream()
+        return [kind for kind in Kind if len(state.ids[kind]) > self._name_limit]
 
     def _append(self, stream: str, pending: list[Message]) -> None:
         warm = self._catch_up(stream)

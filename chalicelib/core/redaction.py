@@ -7,6 +7,7 @@ may be repeated, so whoever is interrupted calls again.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import compress
 
 from .errors import Conflict
@@ -93,16 +94,8 @@ def without(segment: Segment, kept: Sequence[bool]) -> Segment:
     renumbered = {index: i for i, index in enumerate(used, 1)} | {0: 0}
     columns.session = [renumbered[index] for index in columns.session]
     sessions: list[Touched] = [segment.sessions[index - 1] for index in used]
-    return Segment(
-        number=segment.number,
-        first=segment.first,
-        epoch=segment.epoch,
-        next_event=segment.next_event,
-        next_session=segment.next_session,
-        clock=segment.clock,
-        taken=segment.taken,
-        names=segment.names,
-        first_names=segment.first_names,
+    return replace(
+        segment,
         sessions=sessions,
         retitles=[retitle._replace(event=0) for retitle in segment.retitles],
         events=columns,

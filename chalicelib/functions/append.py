@@ -78,6 +78,9 @@ def _append_to(stream: str, batch: list[tuple[Record, Message]], parked: str) ->
     for record, message in batch:
         if message.id in refused:
             _park(record, parked, refused[message.id], failed)
+    for kind in wiring.appender().crowded(stream):
+        logger.warning("a stream has too many names", extra={"stream": stream, "kind": kind.name})
+        metrics.add_metric(name="StreamsCrowded", unit="Count", value=1)
     metrics.add_metric(name="EventsAppended", unit="Count", value=sum(len(message.hits) for message in messages))
     return failed
 
