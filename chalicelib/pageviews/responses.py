@@ -1,9 +1,11 @@
 """Results and errors in GoatCounter's words: bodies, headers, pixel (page-view contract, sections 1.4, 1.5, 4.2)."""
 
+from __future__ import annotations
+
 import gzip
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -11,7 +13,10 @@ from chalicelib.core.accounts import Site, User
 from chalicelib.core.errors import CountlessError, Forbidden, Invalid, NotFound, RateLimited, Unauthenticated
 from chalicelib.core.keys import ONLY_ADMINS, Key
 from chalicelib.core.limits import duration
-from chalicelib.core.reports import Day, HitLists, Path, Total
+
+if TYPE_CHECKING:
+    # Types alone: what makes them is loaded with the first question.
+    from chalicelib.core.reports import Day, HitLists, Path, Total
 
 JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
