@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 HOUR = 3600
 DAY = 86400
 _EPOCH = date(1970, 1, 1)
+_FIRST, _LAST = (date.min - _EPOCH).days, (date.max - _EPOCH).days
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,12 @@ def first_of_month(day: int) -> bool:
 
 
 def month_of(day: int) -> tuple[int, int]:
-    """The first and the last day of a day's month, all from 1970."""
+    """The first and the last day of a day's month, all from 1970. Beyond the calendar each day stands alone.
+
+    A caller's clock may say the first of January of the year 1 in a zone that is ahead of UTC.
+    """
+    if not _FIRST <= day <= _LAST:
+        return day, day
     start = (_EPOCH + timedelta(days=day)).replace(day=1)
     last = _EPOCH.max if (start.year, start.month) == (9999, 12) else _next_month(start) - timedelta(days=1)
     return (start - _EPOCH).days, (last - _EPOCH).days
