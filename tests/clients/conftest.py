@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clients.people import People, Person
 from tests.clients.stack import Aws, Service
 
 
@@ -38,3 +39,36 @@ def beside(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
         yield service
     finally:
         service.kill()
+
+
+@pytest.fixture(scope="session")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """`countless serve` with the limits that everybody gets."""
+    service = Service(tmp_path_factory.mktemp("limited") / "keys.json", ())
+    try:
+        service.start()
+        yield service
+    finally:
+        service.kill()
+
+
+@pytest.fixture(scope="session")
+def people(aws: Aws, beside: Service) -> Iterator[People]:
+    """Who makes account owners of the service `beside`."""
+    people = People(aws, beside)
+    try:
+        yield people
+    finally:
+        people.close()
+
+
+@pytest.fixture
+def person(people: People) -> Person:
+    """The owner of a new account, whose site is empty."""
+    return people.settle()
+
+
+@pytest.fixture(scope="session")
+def somebody(people: People) -> Person:
+    """The owner of an account that tests share which count nothing."""
+    return people.settle()

@@ -85,6 +85,5 @@ def test_sweeps_and_audits_agree_with_the_recount(aws: Aws, beside: Service, rec
     check(beside, recounted)
     aws.sweep(beside.stream)
     check(beside, recounted)
-    [audited] = aws.audit().splitlines()
-    assert audited.startswith(f"{beside.stream}: ")
+    [audited] = [line for line in aws.audit().splitlines() if line.startswith(f"{beside.stream}: ")]
     assert "watermark 0" not in audited
