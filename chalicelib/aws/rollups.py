@@ -91,7 +91,8 @@ class DynamoRollups:
         for chunk in _chunks(sorted(ids), GET_AT_ONCE):
             keys: list[Fields] = [{"pk": {"S": f"{stream}#parts"}, "sk": {"S": name}} for name in chunk]
             for pause in _rounds():
-                time.sleep(pause)
+                if pause:
+                    time.sleep(pause)
                 answer = self._client.batch_get_item(
                     RequestItems={self._table: {"Keys": keys, "ConsistentRead": consistent}}
                 )
@@ -119,7 +120,8 @@ class DynamoRollups:
                 for name in chunk
             ]
             for pause in _rounds():
-                time.sleep(pause)
+                if pause:
+                    time.sleep(pause)
                 answer = self._client.batch_write_item(RequestItems={self._table: requests})  # type: ignore[dict-item]
                 requests = list(answer.get("UnprocessedItems", {}).get(self._table, []))  # type: ignore[arg-type]
                 if not requests:

@@ -7,7 +7,6 @@ acceptance that the stream has seen, so that what is forgotten depends on the lo
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from .columns import Reader, Writer
 
@@ -15,42 +14,49 @@ LIFETIME = 8 * 3600
 """Seconds after its last hit that a session ends."""
 
 _HEAD = struct.Struct("<QIq")  # number, touched, last
+_SIZE = _HEAD.size
 _SEEN = struct.Struct("<I")
 
 
-class Session(NamedTuple):
-    """One session, unpacked."""
-
-    number: int
-    touched: int
-    """The stream's clock at its last hit."""
-    last: int
-    """The time of its last hit: of acceptance for live ones, its own for imported ones."""
-    seen: bytes
-    """The ids of the paths that it has seen, four bytes each."""
-
-    def pack(self) -> bytes:
-        """As the window holds it: some fifty bytes, where objects would take three hundred."""
-        return _HEAD.pack(self.number, self.touched, self.last) + self.seen
+Entry = bytes
+"""A session as the window holds it: its number, the stream's clock at its last hit, the time of that hit (of acceptance
+for live hits, its own for imported ones), and the ids of the paths that it has seen, four bytes each. Some fifty bytes,
+where objects would take three hundred."""
 
 
-def unpack(entry: bytes) -> Session:
-    """The session that `Session.pack` packed."""
-    number, touched, last = _HEAD.unpack_from(entry)
-    return Session(number, touched, last, entry[_HEAD.size :])
+def start(number: int, clock: int, moment: int, seen: bytes) -> Entry:
+    """A new session."""
+    return _HEAD.pack(number, clock, moment) + seen
 
 
-def has_seen(seen: bytes, path: bytes) -> bool:
-    """Whether a path (four bytes) is among those seen."""
-    at = seen.find(path)
+def follow(entry: Entry, clock: int, moment: int, seen: bytes) -> Entry:
+    """The session after another hit, on a path that it had not seen if `seen` is not empty."""
+    number, _, last = _HEAD.unpack_from(entry)
+    return _HEAD.pack(number, clock, max(moment, last)) + entry[_SIZE:] + seen
+
+
+def number(entry: Entry) -> int:
+    """The session's number."""
+    found: int = _HEAD.unpack_from(entry)[0]
+    return found
+
+
+def alive(entry: Entry, clock: int, moment: int) -> bool:
+    """Whether a hit at `moment`, accepted when the stream's clock stands at `clock`, belongs to the session."""
+    _, touched, last = _HEAD.unpack_from(entry)
+    return bool(clock - touched <= LIFETIME and -LIFETIME <= moment - last <= LIFETIME)
+
+
+def has_seen(entry: Entry, path: bytes) -> bool:
+    """Whether the session has seen a path."""
+    at = entry.find(path, _SIZE)
     while at > 0 and at % 4:
-        at = seen.find(path, at + 1)
+        at = entry.find(path, at + 1)
     return at >= 0
 
 
-def path_key(path: int) -> bytes:
-    """A path's id as `seen` holds it."""
-    return _SEEN.pack(path)
+path_key = _SEEN.pack
+"""A path's id as an entry holds it."""
 
 
 class Window:
@@ -59,7 +65,7 @@ class Window:
     __slots__ = ("_entries", "clock")
 
     def __init__(self) -> None:
-        self._entries: dict[int, bytes] = {}
+        self._entries: dict[int, Entry] = {}
         self.clock = 0
 
     def __len__(self) -> int:
@@ -70,11 +76,11 @@ class Window:
         """Roughly the bytes of memory that it takes."""
         return 190 * len(self._entries)
 
-    def get(self, key: int) -> bytes | None:
+    def get(self, key: int) -> Entry | None:
         """The packed session under a key, alive or not: `alive` decides."""
         return self._entries.get(key)
 
-    def apply(self, changes: Mapping[int, bytes | None], clock: int) -> None:
+    def apply(self, changes: Mapping[int, Entry | None], clock: int) -> None:
         """Takes in what a segment changed; None removes a key that a session is no longer found by."""
         for key, entry in changes.items():
             if entry is None:
@@ -91,16 +97,17 @@ class Window:
     def pack(self, keys: Iterable[int]) -> bytes:
         """The sessions under these keys, for a checkpoint; and which of the keys lead to none any more."""
         keys = list(keys)
-        found = sorted((key, unpack(self._entries[key])) for key in keys if key in self._entries)
-        by_number = sorted(found, key=lambda item: item[1].number)
+        found = sorted((number(self._entries[key]), key) for key in keys if key in self._entries)
+        entries = [self._entries[key] for _, key in found]
+        heads = [_HEAD.unpack_from(entry) for entry in entries]
         out = Writer()
-        out.column([key for key, _ in by_number])
-        out.deltas([session.number for _, session in by_number])
-        out.column([session.touched for _, session in by_number])
-        out.column([session.last - session.touched for _, session in by_number])
-        out.column([len(session.seen) // 4 for _, session in by_number])
-        seen = b"".join(session.seen for _, session in by_number)
-        out.column(list(memoryview(seen).cast("I")) if seen else [])
+        out.column([key for _, key in found])
+        out.deltas([number for number, _, _ in heads])
+        out.column([touched for _, touched, _ in heads])
+        out.column([last - touched for _, touched, last in heads])
+        out.column([(len(entry) - _SIZE) // 4 for entry in entries])
+        seen = b"".join(entry[_SIZE:] for entry in entries)
+        out.column([path for (path,) in _SEEN.iter_unpack(seen)])
         out.column(sorted({key for key in keys if key not in self._entries}))
         return out.frame(b"W", 1)
 
@@ -119,12 +126,6 @@ class Window:
         for key, number, touch, last, count in zip(keys, numbers, touched, lasts, counts, strict=True):
             paths = seen[at : at + count]
             at += count
-            packed = struct.pack(f"<{count}I", *paths)
-            self._entries[key] = Session(number, touch, touch + last, packed).pack()
+            self._entries[key] = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
         for key in reader.column():
             self._entries.pop(key, None)
-
-
-def alive(session: Session, clock: int, moment: int) -> bool:
-    """Whether a hit at `moment`, accepted when the stream's clock stands at `clock`, belongs to the session."""
-    return clock - session.touched <= LIFETIME and abs(moment - session.last) <= LIFETIME

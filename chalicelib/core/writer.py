@@ -17,7 +17,7 @@ from .errors import BrokenLog
 from .events import Hit
 from .messages import LIVE, Message
 from .segments import EVENT, FIRST, Columns, Kind, Retitle, Segment, Taken, Touched
-from .sessions import Session, Window
+from .sessions import Entry, Window
 
 TITLE_SIGHTINGS = 10
 """A new title replaces the old once it was seen more often than this (page-view contract, section 7.1) …"""
@@ -59,7 +59,7 @@ class Draft:
     """A segment that is not written yet, with what it changes in its writer's knowledge."""
 
     segment: Segment
-    sessions: dict[int, bytes | None]
+    sessions: dict[int, Entry | None]
     titles: Titles
     new_ids: list[dict[str, int]]
 
@@ -298,7 +298,7 @@ class _Tracker:
         self.window = window
         self.clock = window.clock
         self.next_session = next_session
-        self.changes: dict[int, bytes | None] = {}
+        self.changes: dict[int, Entry | None] = {}
         self.touched: list[Touched] = []
         self.indexes: dict[int, int] = {}
 
@@ -319,42 +319,39 @@ class _Tracker:
                 flags[i] |= FIRST
         columns.session = session_column
 
-    def _find(self, key: int, moment: int) -> Session | None:
+    def _find(self, key: int, moment: int) -> Entry | None:
         entry = self.changes[key] if key in self.changes else self.window.get(key)
-        if entry is None:
-            return None
-        session = sessions.unpack(entry)
-        return session if sessions.alive(session, self.clock, moment) else None
+        return entry if entry is not None and sessions.alive(entry, self.clock, moment) else None
 
     def _touch(self, hit: Hit, moment: int, path: int) -> tuple[int, bool]:
-        key = hit.session
-        session = self._find(key, moment)
-        previous = 0
-        if session is None and hit.previous:
-            session = self._find(hit.previous, moment)
-            if session is not None:
+        key, previous = hit.session, 0
+        entry = self._find(key, moment)
+        if entry is None and hit.previous:
+            entry = self._find(hit.previous, moment)
+            if entry is not None:
                 previous = hit.previous
                 self.changes[previous] = None
-        if session is None:
-            session = Session(self.next_session, self.clock, moment, b"")
-            self.next_session += 1
-        index = self.indexes.get(session.number)
-        if index is None or previous:
-            self.indexes[session.number] = index = len(self.touched)
-            self.touched.append(Touched(session.number, key, previous))
         path_key = sessions.path_key(path)
-        first = not sessions.has_seen(session.seen, path_key)
-        seen = session.seen + path_key if first else session.seen
-        self.changes[key] = Session(session.number, self.clock, max(session.last, moment), seen).pack()
+        if entry is None:
+            number, first = self.next_session, True
+            self.next_session += 1
+            self.changes[key] = sessions.start(number, self.clock, moment, path_key)
+        else:
+            number, first = sessions.number(entry), not sessions.has_seen(entry, path_key)
+            self.changes[key] = sessions.follow(entry, self.clock, moment, path_key if first else b"")
+        index = self.indexes.get(number)
+        if index is None or previous:
+            self.indexes[number] = index = len(self.touched)
+            self.touched.append(Touched(number, key, previous))
         return index, first
 
 
-def replay_sessions(window: Window, segment: Segment) -> dict[int, bytes | None]:
+def replay_sessions(window: Window, segment: Segment) -> dict[int, Entry | None]:
     """What a written segment changes in the window as it stood before it.
 
     It follows the segment's facts, not the rules that led to them: which session, first on its path or not.
     """
-    changes: dict[int, bytes | None] = {}
+    changes: dict[int, Entry | None] = {}
     events = segment.events
     clock, indexes, moved = window.clock, events.session, set[int]()
     for i, accepted in enumerate(moments(segment)):
@@ -372,12 +369,11 @@ def replay_sessions(window: Window, segment: Segment) -> dict[int, bytes | None]
             changes[found_by] = None
         at = events.at[i]
         moment = accepted if accepted - at <= LIVE else at
-        session = sessions.unpack(entry) if entry else None
-        if session is None or session.number != touched.number:
-            session = Session(touched.number, clock, moment, b"")
-        first = events.flags[i] & FIRST
-        seen = session.seen + sessions.path_key(events.path[i]) if first else session.seen
-        changes[touched.key] = Session(touched.number, clock, max(session.last, moment), seen).pack()
+        seen = sessions.path_key(events.path[i]) if events.flags[i] & FIRST else b""
+        if entry is None or sessions.number(entry) != touched.number:
+            changes[touched.key] = sessions.start(touched.number, clock, moment, seen)
+        else:
+            changes[touched.key] = sessions.follow(entry, clock, moment, seen)
     return changes
 
 
