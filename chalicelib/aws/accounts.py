@@ -28,6 +28,8 @@ from .tables import Counter, Document, DomainDocument, KeyDocument, KeyPointer, 
 
 REMEMBERED = 30.0
 """Seconds for which a process believes what it has read."""
+LONGEST_NAME = 255
+"""Bytes of a site's code or host: whoever asks for a longer one need not be looked for. DynamoDB refuses such keys."""
 _DAY = 86_400
 _HALF_DAY = 43_200
 EVERYTHING = Permission(126)
@@ -306,8 +308,10 @@ def _id(length: int = 12) -> str:
 
 
 def _pointed(kind: str, value: str) -> Site | None:
+    if not 0 < len(value.encode(errors="replace")) <= LONGEST_NAME:
+        return None
     try:
-        return _read_site(Taken.get(f"taken#{kind}", value, consistent_read=True)) if value else None
+        return _read_site(Taken.get(f"taken#{kind}", value, consistent_read=True))
     except DoesNotExist:
         return None
 

@@ -227,3 +227,13 @@ def test_a_limited_key_is_stored_as_it_was_issued(store: Accounts) -> None:
     key, token = store.issue_key(created.account.id, created.user.id, "k", Permission.STATS, [created.site.id])
     assert Accounts(settings()).key(token) == key
     assert key.sites == (created.site.id,)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 256, "a" * 2000, "é" * 200])
+def test_names_that_no_site_can_have_are_not_asked_for(
+    store: Accounts, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """DynamoDB answers empty keys, and keys of more than a kilobyte, with an error: that would be one of ours."""
+    with calls(monkeypatch) as sent:
+        assert store.public_site(name, "") is None
+    assert "GetItem" not in sent
