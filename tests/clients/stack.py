@@ -106,12 +106,15 @@ class Service:
         """Starts it; returns once it answers."""
         self.launch()
         until("the service answers", self._answers)
-        self.keys = json.loads(self.file.read_text(encoding="utf-8"))
 
     def _answers(self) -> bool:
         assert self.process is not None
         assert self.process.popen.poll() is None, self.process.printed()
-        return self.file.exists()
+        try:  # the file may be what a service left that was killed
+            self.keys = json.loads(self.file.read_text(encoding="utf-8"))
+            return self.request("GET", "me").status_code == 200
+        except (OSError, httpx.TransportError):
+            return False
 
     def kill(self) -> None:
         """Ends it without a warning, workers and all."""
