@@ -169,7 +169,7 @@ class Person:
         """Waits for the flush: in time the visits by path are these, and nothing else was ever counted."""
         end = time.monotonic() + FLUSH
         while (found := self.visits(query)) != expected and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(0.1)
         assert found == expected
 
     def sees_none_but_a_marker(self) -> None:
