@@ -53,5 +53,5 @@ def written(readme: str, text: str) -> str:
     before, mark, rest = readme.partition(BEGIN)
     if not mark:
         raise ValueError(f"{README.name} has no {BEGIN}")
-    after = rest.partition(END)[2] if END in rest else rest.removeprefix("\n")
-    return f"{before}{BEGIN}\n{text}\n{END}\n{after.removeprefix(chr(10))}"
+    after = rest.partition(END)[2] if END in rest else rest
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"

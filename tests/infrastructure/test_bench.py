@@ -57,11 +57,11 @@ def test_the_table_says_which_budgets_are_kept() -> None:
     assert (kept.kept, missed.kept) == (True, False)
 
 
-@pytest.mark.parametrize("held", ["", "an old table\n<!-- /bench -->\n"])
+@pytest.mark.parametrize("held", ["\n", "\nan old table\n<!-- /bench -->\n"])
 def test_the_table_takes_its_place_in_the_readme(held: str) -> None:
     """Between its marks; the closing one is made if it is missing, and doing it again changes nothing."""
-    once = table.written(f"before\n<!-- bench -->\n{held}after\n", "new")
-    assert once == "before\n<!-- bench -->\nnew\n<!-- /bench -->\nafter\n"
+    once = table.written(f"before\n<!-- bench -->{held}\nafter\n", "new")
+    assert once == "before\n<!-- bench -->\nnew\n<!-- /bench -->\n\nafter\n"
     assert table.written(once, "new") == once
     with pytest.raises(ValueError, match="has no"):
         table.written("nothing", "new")
