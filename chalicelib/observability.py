@@ -7,6 +7,7 @@ tracing; a tracer of our own would cost more cold start than everything else tha
 
 import hashlib
 import json
+import logging
 import traceback
 from collections.abc import Callable
 from functools import wraps
@@ -30,6 +31,7 @@ class Discreet(LambdaPowertoolsFormatter):
 
 
 logger = Logger(service=NAMESPACE, level="INFO", logger_formatter=Discreet(serialize_stacktrace=False))
+logging.getLogger(NAMESPACE).propagate = False  # the root's handlers would write out messages that are not discreet
 metrics = Metrics(namespace=NAMESPACE, service=NAMESPACE)
 _FRAMES = 12
 
