@@ -115,7 +115,7 @@ def test_spam_is_not_counted_and_keeps_no_session_alive() -> None:
         ("", False),
     ],
 )
-def test_spam_is_told_by_its_host(referrer: str, spam: bool) -> None:  # noqa: FBT001
+def test_spam_is_told_by_its_host(referrer: str, spam: bool) -> None:
     assert is_spam(referrer, frozenset({"spam.example"})) is spam
 
 
@@ -136,7 +136,7 @@ def test_spam_is_told_by_its_host(referrer: str, spam: bool) -> None:  # noqa: F
         ("Mozilla/5.0 (compatible; YandexBot/3.0)", True),
     ],
 )
-def test_robots_are_told_by_their_browser(agent: str, robot: bool) -> None:  # noqa: FBT001
+def test_robots_are_told_by_their_browser(agent: str, robot: bool) -> None:
     assert is_robot(agent) is robot
 
 

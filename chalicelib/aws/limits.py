@@ -77,7 +77,7 @@ class Limiter:
         """
         record: dict[str, Used] = self._seen.get(caller, dict)
         for _ in range(_TRIES):
-            now = int(self._clock() * 1000)
+            now = round(self._clock() * 1000)
             step = plan_step(windows, record, now)
             try:
                 record = self._update(caller, windows, step, now)

@@ -7,6 +7,7 @@ STREAM#bots       MINUTE-ID   hits that were recognised as bots', kept 30 days
 """
 
 import time
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -144,18 +145,18 @@ class DynamoRollups:
                 if not is_conflict(error):
                     raise
 
-    def ids(self, stream: str) -> list[str]:
-        """As `RollupStore.ids`."""
+    def lasting(self, stream: str) -> list[str]:
+        """As `RollupStore.lasting`."""
         query: Fields = {
             "TableName": self._table,
             "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": f"{stream}#parts"}},
-            "ProjectionExpression": "sk",
+            "ProjectionExpression": "sk, expires",
         }
         found: list[str] = []
         while True:
             page: Fields = self._client.query(**query)  # type: ignore[assignment]
-            found.extend(row["sk"]["S"] for row in page["Items"])
+            found.extend(row["sk"]["S"] for row in page["Items"] if "expires" not in row)
             if "LastEvaluatedKey" not in page:
                 return found
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -170,7 +171,7 @@ class DynamoRollups:
             item: Fields = {
                 "pk": {"S": f"{stream}#bots"},
                 "sk": {"S": f"{first.accepted // 60:010}-{first.id:016x}-{start}"},
-                "data": {"B": orjson.dumps(bots[start : start + 500])},
+                "data": {"B": zlib.compress(orjson.dumps(bots[start : start + 500]))},
             }
             self._client.put_item(TableName=self._table, Item=with_expiry(item, first.accepted + BOT_LIFE))
 
@@ -184,7 +185,7 @@ class DynamoRollups:
         while True:
             page: Fields = self._client.query(**query)  # type: ignore[assignment]
             for row in page["Items"]:
-                yield from map(Bot._make, orjson.loads(bytes(row["data"]["B"])))
+                yield from map(Bot._make, orjson.loads(zlib.decompress(bytes(row["data"]["B"]))))
             if "LastEvaluatedKey" not in page:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]

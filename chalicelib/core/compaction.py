@@ -27,6 +27,9 @@ def compact(log: LogStore, stream: str, after: int, up_to: int, now: float) -> i
     Doing it again, or twice at once, changes nothing.
     """
     merged = after
+    oldest = [segment for segment, _ in tail(log.read(stream, after=after, up_to=up_to, at_most=1), after)]
+    if not oldest or oldest[0].clock > now - AGE:
+        return merged  # most days: no need to read what is not old enough
     for run in _runs(tail(log.read(stream, after=after, up_to=up_to, at_most=16 * FULL), after), now):
         first, item = run[0]
         joined = join([segment for segment, _ in run])

@@ -334,7 +334,7 @@ class Folder:
 
     def _remove_orphans(self, stream: str) -> None:
         """Lets parts end that a fold left behind when it lost its race or its life: unnamed for more than a day."""
-        stored = self._rollups.ids(stream)
+        stored = self._rollups.lasting(stream)
         old = int(self._now()) // 60 - 1440
         named = read_manifest(self._rollups, stream).parts()
         orphans = [name for name in stored if name not in named and int(name.partition("-")[0], 16) < old]

@@ -145,7 +145,7 @@ class Local:
         Raises:
             RateLimited: the window is used up.
         """
-        at = int(now * 1000)
+        at = round(now * 1000)
         name = self._window.name
         before = self._records.get(caller)
         step = plan_step((self._window,), {name: before} if before else {}, at)

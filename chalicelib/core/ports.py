@@ -57,8 +57,8 @@ class RollupStore(Protocol):
     def expire(self, stream: str, ids: Collection[str], at: int) -> None:
         """Lets parts end at a moment, in Unix seconds."""
 
-    def ids(self, stream: str) -> list[str]:
-        """The ids of every part that is stored, also of those that no manifest names."""
+    def lasting(self, stream: str) -> list[str]:
+        """The ids of every part that does not end by itself, also of those that no manifest names."""
 
     def drop(self, stream: str, version: int) -> None:
         """Removes the manifest of this version: the rollups start anew from the log."""

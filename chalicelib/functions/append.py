@@ -18,14 +18,20 @@ blueprint = Blueprint(__name__)
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:"
 """Where queues are, until deployment puts the real ones in their place."""
 
+WINDOW = 5
+"""Seconds for which a poller gathers messages: what is counted shows within ten, and a segment holds what came."""
+POLLERS = 2
+"""So many batches at once, the fewest that SQS offers: each would cut the traffic into smaller segments, which cost
+more, and race the others for a hot stream. Under load batches grow instead."""
+
 Record = dict[str, Any]
 
 
 @blueprint.on_sqs_message(
     queue_arn=f"{QUEUE}ingest",
     batch_size=5000,
-    maximum_batching_window_in_seconds=3,
-    maximum_concurrency=5,
+    maximum_batching_window_in_seconds=WINDOW,
+    maximum_concurrency=POLLERS,
     name="append",
 )
 @event_function

@@ -21,7 +21,15 @@ Fields = Mapping[str, Any]
 Schema = Mapping[str, tuple[str, str]]
 """For each table, the names of its partition key and its sort key."""
 
-KINDS = {b"S": "segments", b"M": "manifest", b"P": "counts", b"N": "names", b"W": "sessions", b"I": "ids", b"[": "bots"}
+KINDS = {
+    b"S": "segments",
+    b"M": "manifest",
+    b"P": "counts",
+    b"N": "names",
+    b"W": "sessions",
+    b"I": "ids",
+    b"\x78": "bots",
+}
 """What an item of log or rollups holds, by the first byte of its data."""
 _SET = re.compile(r"SET (\S+) = (\S+?)(?: REMOVE (\S+))?")
 _PARTITION = re.compile(r"(\S+) = (\S+)")

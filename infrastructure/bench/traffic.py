@@ -90,8 +90,16 @@ class Traffic:
         return key, key >> 1 or 1
 
 
-def windows(moments: Sequence[int], seconds: int) -> Iterator[list[int]]:
-    """Moments as a queue hands them over: those of so many seconds, from the first that waits."""
+def windows(moments: Sequence[int], seconds: int, pollers: int) -> Iterator[list[int]]:
+    """Moments as a queue hands them over, in the order of the batches' ends.
+
+    Pollers take messages in turn; each gathers for so many seconds from its first message on.
+    """
+    batches = [batch for poller in range(pollers) for batch in _windows(moments[poller::pollers], seconds)]
+    return iter(sorted(batches, key=lambda batch: batch[-1]))
+
+
+def _windows(moments: Sequence[int], seconds: int) -> Iterator[list[int]]:
     batch: list[int] = []
     for moment in moments:
         if batch and moment - batch[0] >= seconds:

@@ -14,6 +14,7 @@ from chalicelib.core.periods import Range
 from chalicelib.core.reading import Reader
 from chalicelib.core.reports import Reports
 from chalicelib.core.salts import Salts
+from chalicelib.functions.append import POLLERS, WINDOW
 from chalicelib.pageviews import geo, hits
 from chalicelib.pageviews.requests import MAX_HITS, decode_batch
 from countless import importer, logs, selection
@@ -29,8 +30,6 @@ SITE = Site(account="a1b2c3d4e5f6", domain="d1", id=1, code="bench")
 SALTS = Salts(b"1" * 32, b"2" * 32)
 TODAY = calendar.timegm((2026, 11, 16, 0, 0, 0))
 """The midnight before everything happens: in the middle of a month, so that months and days both count."""
-WINDOW = 5
-"""Seconds for which the queue gathers messages into a batch."""
 BUSY, CALM, QUIET = 1_000_000, 10_000, 50
 YEAR_A_DAY = 2739
 """Page views a day that make just less than a million a year."""
@@ -96,7 +95,7 @@ def real_log() -> Outcome:
 def day(views: int, *, paths: int = PATHS, window: int = WINDOW) -> Outcome:
     """A new site's first day, each view in a message of its own; with the sweeps of the following weeks apart."""
     world, traffic = World(TODAY), Traffic(paths)
-    for batch in windows(traffic.day(TODAY, views), window):
+    for batch in windows(traffic.day(TODAY, views), window, POLLERS):
         world.now = batch[-1] + 1
         world.append(STREAM, traffic.lone(STREAM, batch))
     world.sweep(STREAM)
@@ -111,7 +110,7 @@ def settled(views: int, days: int = 62) -> Outcome:
     """The same each day for two months: what a site costs that has been there for a while, merges and all."""
     world, traffic = World(TODAY), Traffic(PATHS // 10)
     for number in range(days):
-        for batch in windows(traffic.day(TODAY + number * DAY, views), WINDOW):
+        for batch in windows(traffic.day(TODAY + number * DAY, views), WINDOW, POLLERS):
             world.now = max(world.now, batch[-1] + 1)
             world.append(STREAM, traffic.lone(STREAM, batch))
         world.sweep(STREAM)

@@ -53,11 +53,12 @@ def test_spans_are_worded_as_go_words_them(seconds: float, text: str) -> None:
 @given(st.lists(st.integers(0, 700), max_size=60), st.integers(1, 6))
 def test_exactly_the_limit_passes_in_each_window_of_one_process(steps: list[int], limit: int) -> None:
     local = Local(Window("count", limit, 1))
-    now, opened, passed = 1000.0, None, 0
+    clock, opened, passed = 1_000_000, None, 0
     for step in steps:
-        now += step / 1000
-        if opened is None or round(now * 1000) >= opened + 1000:
-            opened, passed = int(now * 1000), 0
+        clock += step
+        now = clock / 1000
+        if opened is None or clock >= opened + 1000:
+            opened, passed = clock, 0
         try:
             standing = local.take("somebody", now)
         except RateLimited as refusal:

@@ -95,6 +95,6 @@ def test_every_listed_pattern_agrees_with_the_library() -> None:
         (("", "", ""), False),
     ],
 )
-def test_looking_ahead_is_not_a_view(headers: tuple[str, str, str], prefetched: bool) -> None:  # noqa: FBT001
+def test_looking_ahead_is_not_a_view(headers: tuple[str, str, str], prefetched: bool) -> None:
     """The three headers say when a browser only prefetches."""
     assert bots.prefetched(*headers) is prefetched

@@ -75,7 +75,7 @@ def test_an_event_has_a_name_without_leading_slashes(sent: str, stored: str) -> 
         ("/servlet/redirect.srv", False),
     ],
 )
-def test_only_some_paths_are_ignored(path: str, ignored: bool) -> None:  # noqa: FBT001
+def test_only_some_paths_are_ignored(path: str, ignored: bool) -> None:
     """The three rules of paths that nobody wants to see hold exactly."""
     assert paths.ignored(path) is ignored
 

@@ -101,7 +101,7 @@ def test_only_urls_have_a_host(referrer: str, host: str) -> None:
         ("", False),
     ],
 )
-def test_a_spammer_is_found_by_whole_labels(host: str, spams: bool) -> None:  # noqa: FBT001
+def test_a_spammer_is_found_by_whole_labels(host: str, spams: bool) -> None:
     """A listed host and everything below it spams, and nothing that only looks alike."""
     assert spam.spams(host) is spams
 
