@@ -11,7 +11,7 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib import wiring
 from chalicelib.core.errors import Poison
 from chalicelib.core.messages import Message
-from chalicelib.observability import event_function, logger, metrics
+from chalicelib.observability import describe, event_function, logger, metrics
 
 blueprint = Blueprint(__name__)
 
@@ -25,6 +25,8 @@ POLLERS = 2
 more, and race the others for a hot stream. Under load batches grow instead."""
 
 Record = dict[str, Any]
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What Python says of a message with other contents than ours: an older or newer version's, or a mistake's."""
 
 
 @blueprint.on_sqs_message(
@@ -49,11 +51,18 @@ def append_imports(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
 
 def _append(records: list[Record], parked: str) -> dict[str, list[dict[str, str]]]:
     failed: set[str] = set()
+    waiting: set[str] = set()
     streams: dict[str, list[tuple[Record, Message]]] = {}
     for record in records:
+        group = record["attributes"].get("MessageGroupId")  # in the FIFO queue alone
+        if group in waiting:
+            failed.add(record["messageId"])  # it must not overtake what comes again
+            continue
         message = _open(record, parked, failed)
         if message is not None:
             streams.setdefault(message.stream, []).append((record, message))
+        elif group is not None and record["messageId"] in failed:
+            waiting.add(group)
     for stream, batch in streams.items():
         failed.update(_append_to(stream, batch, parked))
     return {"batchItemFailures": [{"itemIdentifier": name} for name in sorted(failed)]}
@@ -77,6 +86,13 @@ def _append_to(stream: str, batch: list[tuple[Record, Message]], parked: str) ->
         messages = [message for _, message in batch]
         wiring.rollups().keep_bots(stream, messages)
         refused = wiring.appender().append(stream, messages)
+    except _MALFORMED as error:
+        # No store says so. One of the messages is not what it should be: alone, it keeps nobody from being counted.
+        found = describe(error)
+        logger.error("messages are malformed", extra={"stream": stream, "messages": len(batch), **found})
+        if len(batch) > 1:
+            return failed.union(*(_append_to(stream, [one], parked) for one in batch))
+        return {record["messageId"] for record, _ in batch}
     except Exception:
         # Some may be in the log already. They are recognised when they come again.
         logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})
