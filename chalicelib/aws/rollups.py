@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from botocore.exceptions import ClientError
 
+from chalicelib.core import fitting
 from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.events import Bot
 from chalicelib.core.messages import Message
@@ -162,18 +163,16 @@ class DynamoRollups:
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep_bots(self, stream: str, messages: Sequence[Message]) -> None:
-        """Keeps the bots' hits of these messages for 30 days, in one item; a second delivery writes them again."""
+        """Keeps the bots' hits of these messages for 30 days; a second delivery writes them again."""
         bots = [tuple(bot) for message in messages for bot in message.bots]
-        if not bots:
-            return
-        first = min(messages, key=lambda message: (message.accepted, message.id))
-        for start in range(0, len(bots), 500):
+        first = min((message.accepted, message.id) for message in messages)
+        for number, (_, data) in enumerate(fitting.pieces(bots, _pack_bots, fitting.ITEM_BYTES)):
             item: Fields = {
                 "pk": {"S": f"{stream}#bots"},
-                "sk": {"S": f"{first.accepted // 60:010}-{first.id:016x}-{start}"},
-                "data": {"B": zlib.compress(orjson.dumps(bots[start : start + 500]))},
+                "sk": {"S": f"{first[0] // 60:010}-{first[1]:016x}-{number}"},
+                "data": {"B": data},
             }
-            self._client.put_item(TableName=self._table, Item=with_expiry(item, first.accepted + BOT_LIFE))
+            self._client.put_item(TableName=self._table, Item=with_expiry(item, first[0] + BOT_LIFE))
 
     def bots(self, stream: str) -> Iterator[Bot]:
         """The bots' hits that are kept, oldest first."""
@@ -189,6 +188,10 @@ class DynamoRollups:
             if "LastEvaluatedKey" not in page:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _pack_bots(bots: Sequence[tuple[object, ...]]) -> bytes:
+    return zlib.compress(orjson.dumps(bots))
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import compress, repeat
 from typing import NamedTuple
 
+from . import fitting
 from .columns import Reader, Writer
 from .segments import EVENT, FIRST, Columns, Segment
 
@@ -160,14 +161,15 @@ class Cells:
         hours, sums = self.hours(), [sorted(self.sums(dimension).items()) for dimension in Dimension]
         visits, values = sorted(self.visits.items()), [sorted(counter.items()) for counter in self.values]
         whole = _pack(ALL_KINDS, hours=hours, sums=sums, visits=visits, values=values)
-        if len(whole.data) <= WHOLE:
-            return [whole]
-        parts = [_pack(SUMMARY, hours=hours)]
+        if len(whole) <= WHOLE:
+            ends = [rows[at][0][0] for rows in (visits, *values) if rows for at in (0, -1)]
+            return [Packed(ALL_KINDS, min(ends, default=0), max(ends, default=0), whole)]
+        parts = [Packed(SUMMARY, 0, 0, _pack(SUMMARY, hours=hours))]
         for dimension in Dimension:
-            parts += _split(sums[dimension], partial(_pack_sums, dimension))
-        parts += _split(visits, _pack_visits)
+            parts += _split(sums[dimension], partial(_pack_sums, dimension), SUMMARY)
+        parts += _split(visits, _pack_visits, VISITS)
         for dimension in Dimension:
-            parts += _split(values[dimension], partial(_pack_values, dimension))
+            parts += _split(values[dimension], partial(_pack_values, dimension), dimension_bit(dimension))
         return parts
 
     def load(self, part: "Part") -> None:
@@ -207,27 +209,20 @@ _NO_HOURS = Hours([], [], [], [])
 _NO_ROWS: Sequence[Rows] = [[] for _ in Dimension]
 
 
-def _pack_sums(dimension: Dimension, rows: Rows) -> Packed:
+def _pack_sums(dimension: Dimension, rows: Rows) -> bytes:
     return _pack(SUMMARY, sums=[rows if each is dimension else [] for each in Dimension])
 
 
-def _pack_visits(rows: Rows) -> Packed:
+def _pack_visits(rows: Rows) -> bytes:
     return _pack(VISITS, visits=rows)
 
 
-def _pack_values(dimension: Dimension, rows: Rows) -> Packed:
+def _pack_values(dimension: Dimension, rows: Rows) -> bytes:
     return _pack(dimension_bit(dimension), values=[rows if each is dimension else [] for each in Dimension])
 
 
-def _split(rows: Rows, pack: Callable[[Rows], Packed]) -> list[Packed]:
-    """Rows in as many parts as it takes for each to be small enough: nobody chooses how many names a path meets."""
-    if not rows:
-        return []
-    part = pack(rows)
-    if len(part.data) <= SPLIT or len(rows) == 1:
-        return [part]
-    middle = len(rows) // 2
-    return _split(rows[:middle], pack) + _split(rows[middle:], pack)
+def _split(rows: Rows, pack: Callable[[Rows], bytes], kinds: int) -> list[Packed]:
+    return [Packed(kinds, piece[0][0][0], piece[-1][0][0], data) for piece, data in fitting.pieces(rows, pack, SPLIT)]
 
 
 def _pack(
@@ -237,7 +232,7 @@ def _pack(
     sums: Sequence[Rows] = _NO_ROWS,
     visits: Rows = (),
     values: Sequence[Rows] = _NO_ROWS,
-) -> Packed:
+) -> bytes:
     out = Writer()
     out.uint(kinds)
     if kinds & SUMMARY:
@@ -251,8 +246,7 @@ def _pack(
     for dimension in Dimension:
         if kinds & dimension_bit(dimension):
             _put(out, values[dimension])
-    paths = [rows[at][0][0] for rows in (visits, *values) if rows for at in (0, -1)]
-    return Packed(kinds, min(paths, default=0), max(paths, default=0), out.frame(b"P", 1))
+    return out.frame(b"P", 1)
 
 
 def _put(out: Writer, items: Rows) -> None:
@@ -285,7 +279,7 @@ class Part:
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
         held = [counts for counts in (self.visits, *self.sums, *self.values) if counts is not None]
-        return 2000 + 40 * sum(len(counts.visits) for counts in held)
+        return 2000 + 100 * sum(len(counts.visits) for counts in held)
 
 
 def unpack(data: bytes) -> Part:

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from .accepted import HORIZON
 from .errors import Conflict
 from .log import tail
 from .ports import Item, LogStore
 from .segments import Columns, Kind, Retitle, Segment, Touched
 
-AGE = 15 * 86400
-"""Seconds after which no queue can deliver a segment's messages again."""
-PATIENCE = 30 * 86400
+AGE = HORIZON + 2 * 86400
+"""Seconds after which a segment's messages would be refused if they came again, so that their ids may go."""
+PATIENCE = AGE + 8 * 86400
 """Seconds after which segments are merged though they do not fill a large one yet."""
 FULL = 250_000
-"""Bytes of small segments that make a large one."""
+"""Bytes of small segments that make a large one; a larger one stays alone, and only loses what is not needed."""
 
 
 def compact(log: LogStore, stream: str, after: int, up_to: int, now: float) -> int:
@@ -47,12 +48,12 @@ def _runs(found: Iterable[tuple[Segment, Item]], now: float) -> Iterator[list[tu
     for segment, item in found:
         if segment.clock > now - AGE:
             break
-        run.append((segment, item))
-        size += len(item.data)
-        if size >= FULL:
+        if run and size + len(item.data) > FULL:
             yield run
             run, size = [], 0
-    if run and run[0][0].clock <= now - PATIENCE:
+        run.append((segment, item))
+        size += len(item.data)
+    if run and (size >= FULL or run[0][0].clock <= now - PATIENCE):
         yield run
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from . import accepted, names
+from . import accepted, fitting, names
 from . import cells as counting
 from . import manifest as manifests
 from .cells import DAY, Cells
@@ -17,7 +17,7 @@ from .compaction import compact
 from .errors import Conflict
 from .log import read_manifest, require, tail
 from .manifest import CLOSED, Manifest, Period, Ref, Run
-from .periods import month_of
+from .periods import span_of
 from .ports import LogStore, RollupStore
 from .segments import Segment, Taken
 from .sessions import LIFETIME, Window
@@ -27,13 +27,18 @@ FOLD_BYTES = 4_000_000
 """Bytes of segments that one step takes in at most: what a function's memory holds at ease."""
 MERGE = 4
 """So many runs of a level merge into one of the next."""
-RUN_LIFE = 14 * DAY
-"""Seconds that a run lives: the sweep replaces it within two days."""
-SESSION_LIFE = 2 * DAY
-"""Seconds that a piece of the checkpoint lives; its sessions end after eight hours."""
-ID_LIFE = accepted.HORIZON + 2 * DAY
+RUN_LIFE = 60 * DAY
+"""Seconds that a run of today's lives: the sweep replaces it within two days, unless somebody has to mend it first."""
+SESSION_LIFE = 16 * DAY
+"""Seconds that a piece of the checkpoint lives: its sessions end after eight hours of the stream's own clock, which a
+queue may hold back for two weeks."""
+ID_LIFE = accepted.HORIZON + 4 * DAY
 SMALL_BLOCK = 16_000
 """Bytes below which the blocks of ids of one day are joined."""
+ATTEMPTS = 5
+"""So many swings may be lost to others."""
+ORPHANS_EVERY = 7
+"""Days after which parts are looked for that nobody names: to list them costs as much as to read them."""
 REPLACED_LIFE = 3600
 """Seconds that a replaced part stays for readers who hold the manifest before."""
 PART_BYTES = 300_000
@@ -41,9 +46,13 @@ PART_BYTES = 300_000
 NAMES_BYTES = 150_000
 """Runs of names beyond this size are not merged any more."""
 LATE_SHARE = 8
-"""A month is written again once the days beside it make up more than an eighth of it."""
-MONTH_BYTES = 4_000_000
-"""A month's days become one period if they are small enough to be merged in memory; else they stay days."""
+"""What is closed is written again once what came late makes up more than an eighth of it, …"""
+LATE_RUNS = 8
+"""… or came in more runs than these."""
+MERGE_BYTES = 4_000_000
+"""What is larger is not merged any more: it would not fit into a function's memory at ease."""
+CLOSE_BYTES = 8_000_000
+"""Roughly the bytes that one step of closing writes."""
 
 
 @dataclass(slots=True)
@@ -58,6 +67,11 @@ class _Changes:
         name = f"{self.minute:x}-{secrets.token_hex(4)}"
         self.written.setdefault(expires, {})[name] = data
         return name
+
+    @property
+    def size(self) -> int:
+        """Bytes of the parts that are to be written."""
+        return sum(len(data) for parts in self.written.values() for data in parts.values())
 
     def find(self, names_of_parts: Iterable[str]) -> dict[str, bytes]:
         """Those of the parts that are to be written."""
@@ -104,24 +118,28 @@ class Folder:
                 taken += len(found)
 
     def sweep(self, stream: str) -> None:
-        """Folds what there is and closes the days before today; to be called once a day.
+        """Folds what there is, closes what is over and merges old segments; to be called once a day.
 
         Raises:
             Conflict: somebody else kept swinging the manifest; the next sweep will do.
         """
         self.fold(stream)
-        for _ in range(5):
+        self._step_by_step(stream, self._close)
+        self._step_by_step(stream, self._compact)
+        if int(self._now()) // DAY % ORPHANS_EVERY == 0:
+            self._remove_orphans(stream)
+
+    def _step_by_step(self, stream: str, step: Callable[[str, Manifest, _Changes], Manifest]) -> None:
+        """Repeats a step, each with a swing of its own, until it finds nothing to do."""
+        lost = 0
+        while lost < ATTEMPTS:
             manifest = read_manifest(self._rollups, stream)
             changes = self._changes()
-            following = self._close(stream, manifest, changes)
-            merged = self._compact(stream, manifest)
-            if merged != manifest.compacted:
-                following = replace(following, version=manifest.version + 1, compacted=merged)
-            if following == manifest or self._swing(stream, following, changes):
-                break
-        else:
-            raise Conflict(f"could not close the days of {stream}")
-        self._remove_orphans(stream)
+            following = step(stream, manifest, changes)
+            if following == manifest:
+                return
+            lost += not self._swing(stream, following, changes)
+        raise Conflict(f"others kept changing the rollups of {stream}")
 
     def rebuild(self, stream: str, manifest: Manifest, up_to: int, epoch: int) -> bool:
         """Builds the rollups anew from the log up to a segment, and swings from `manifest` to them at once.
@@ -193,9 +211,7 @@ class Folder:
         if not run:
             return refs
         runs = list(refs)
-        for piece in _pieces(run):
-            data = piece.pack()
-            runs.append(Ref(changes.write(data, None), 1, 1, 0, len(data)))
+        runs.extend(Ref(changes.write(data, None), 1, 1, 0, len(data)) for data in run.pieces(PART_BYTES))
         while len(runs) >= MERGE and len({ref.low for ref in runs[-MERGE:]}) == 1:
             last = runs[-MERGE:]
             if sum(ref.size for ref in last) > NAMES_BYTES:
@@ -205,9 +221,10 @@ class Folder:
             for ref in last[1:]:
                 joined.join(names.unpack_run(parts[ref.id]))
             changes.replace(last, ends_anyway=False)
-            data = joined.pack()
             level = last[0].low + 1
-            runs[-MERGE:] = [Ref(changes.write(data, None), level, level, 0, len(data))]
+            runs[-MERGE:] = [
+                Ref(changes.write(data, None), level, level, 0, len(data)) for data in joined.pieces(PART_BYTES)
+            ]
         return tuple(runs)
 
     def _checkpoint(
@@ -234,7 +251,7 @@ class Folder:
         expires = int(self._now()) + SESSION_LIFE
         refs.extend(
             Ref(changes.write(data, expires), 0, window.clock, 0, len(data))
-            for data in _session_pieces(window, list(touched))
+            for _, data in fitting.pieces(list(touched), window.pack, PART_BYTES)
         )
         waiting = tuple((path, title, seen, since) for (path, title), (seen, since) in titles.waiting.items())
         return tuple(refs), waiting
@@ -254,65 +271,97 @@ class Folder:
         for segment in found:
             fresh.add(segment)
         periods = dict(manifest.periods)
+        grouped: dict[Period, Cells] = {}
         for day, counted in (fresh.by_day() if fresh else {}).items():
-            period = Period(day, day)
+            period = Period(*span_of(day, today))
+            if period in grouped:
+                grouped[period].update(counted)
+            else:
+                grouped[period] = counted
+        for period, counted in grouped.items():
             before = periods.get(period, ())
-            level = 0 if before or day >= today else CLOSED
-            runs = [*before, self._run(level, counted, changes)]
-            level = 0
-            while len(same := [run for run in runs if run.level == level]) >= MERGE:
-                runs = [run for run in runs if run.level != level]
-                level += 1
-                runs.append(self._merge(stream, same, level, changes))
-            periods[period] = tuple(runs)
+            level = 0 if before or period.last >= today else CLOSED
+            periods[period] = self._merged(
+                stream, [*before, self._run(period, level, counted, changes)], period, changes
+            )
         return periods
 
-    def _run(self, level: int, counted: Cells, changes: _Changes) -> Run:
-        expires = None if level == CLOSED else int(self._now()) + RUN_LIFE
-        return Run(
-            level,
-            tuple(manifests.ref_of(changes.write(packed.data, expires), packed) for packed in counted.pack()),
-        )
+    def _merged(self, stream: str, runs: list[Run], period: Period, changes: _Changes) -> tuple[Run, ...]:
+        """The runs, with four of a level made into one of the next as long as there are four."""
+        level = 0
+        while len(same := [run for run in runs if run.level == level]) >= MERGE:
+            if sum(run.size for run in same) > MERGE_BYTES:
+                break
+            runs = [run for run in runs if run.level != level]
+            level += 1
+            runs.append(self._merge(stream, same, period, level, changes))
+        return tuple(runs)
 
-    def _merge(self, stream: str, runs: Sequence[Run], level: int, changes: _Changes) -> Run:
+    def _run(self, period: Period, level: int, counted: Cells, changes: _Changes) -> Run:
+        """What is counted, as a run. One of a period that is not over ends by itself once the sweep has replaced it."""
+        now = int(self._now())
+        ends = level != CLOSED and period.last >= now // DAY
+        expires = max(now, (period.last + 1) * DAY) + RUN_LIFE if ends else None
+        parts = (manifests.ref_of(changes.write(packed.data, expires), packed) for packed in counted.pack())
+        return Run(level, tuple(parts), ends)
+
+    def _merge(self, stream: str, runs: Sequence[Run], period: Period, level: int, changes: _Changes) -> Run:
         refs = [ref for run in runs for ref in run.parts]
         parts = self._get(stream, refs, changes)
         merged = Cells()
         for ref in refs:
             merged.load(counting.unpack(parts[ref.id]))
         for run in runs:
-            changes.replace(run.parts, ends_anyway=run.level != CLOSED)
-        return self._run(level, merged, changes)
+            changes.replace(run.parts, ends_anyway=run.ends)
+        return self._run(period, level, merged, changes)
 
     # --- the daily sweep --------------------------------------------------------------------------------------
 
     def _close(self, stream: str, manifest: Manifest, changes: _Changes) -> Manifest:
+        """The manifest with some more of what is over closed, and the blocks of ids tidied."""
         today = int(self._now()) // DAY
         periods = dict(manifest.periods)
-        for period, open_runs in manifest.periods.items():
-            if period.last < today and (len(open_runs) > 1 or open_runs[0].level != CLOSED):
-                periods[period] = (self._merge(stream, open_runs, CLOSED, changes),)
-        for month, members in _months(periods, today).items():
+        spans: dict[Period, list[Period]] = {}
+        for period in sorted(periods):
+            if period.last < today:
+                spans.setdefault(Period(*span_of(period.first, today)), []).append(period)
+        for span, members in spans.items():
             runs = [run for member in members for run in periods[member]]
-            late = sum(run.size for member in members if member != month for run in periods[member])
-            if late * LATE_SHARE > sum(run.size for run in runs) <= MONTH_BYTES:
-                for member in members:
-                    del periods[member]
-                periods[month] = (self._merge(stream, runs, CLOSED, changes),)
-        ids = self._close_ids(stream, manifest, changes)
-        if periods == manifest.periods and ids == manifest.ids:
-            return manifest
-        return manifest.swung(periods=periods, ids=ids)
+            if not _worth_merging(runs) and members == [span]:
+                continue
+            if sum(run.size for run in runs) > MERGE_BYTES and not any(run.ends for run in runs):
+                continue
+            for member in members:
+                del periods[member]
+            periods[span] = tuple(self._closed(stream, runs, span, changes))
+            if changes.size > CLOSE_BYTES:
+                break
+        else:
+            ids = self._close_ids(stream, manifest, changes)
+            if ids != manifest.ids:
+                return manifest.swung(periods=periods, ids=ids)
+        return manifest if periods == manifest.periods else manifest.swung(periods=periods)
 
-    def _compact(self, stream: str, manifest: Manifest) -> int:
-        merged = manifest.compacted
-        while (further := compact(self._log, stream, merged, manifest.watermark, self._now())) > merged:
-            merged = further
-        return merged
+    def _closed(self, stream: str, runs: Sequence[Run], span: Period, changes: _Changes) -> Iterator[Run]:
+        """The runs as one that stays; as several if they are too large to be merged at once."""
+        batch: list[Run] = []
+        for run in sorted(runs, key=lambda run: run.size):
+            if batch and sum(each.size for each in batch) + run.size > MERGE_BYTES:
+                yield self._merge(stream, batch, span, CLOSED, changes)
+                batch = []
+            batch.append(run)
+        if len(batch) == 1 and batch[0].level == CLOSED:
+            yield batch[0]
+        elif batch:
+            yield self._merge(stream, batch, span, CLOSED, changes)
+
+    def _compact(self, stream: str, manifest: Manifest, _: _Changes) -> Manifest:
+        merged = compact(self._log, stream, manifest.compacted, manifest.watermark, self._now())
+        return manifest if merged == manifest.compacted else manifest.swung(compacted=merged)
 
     def _close_ids(self, stream: str, manifest: Manifest, changes: _Changes) -> tuple[Ref, ...]:
         """Blocks without those that are past the horizon, and small ones of one day joined."""
-        oldest = accepted.minute(int(self._now()) - accepted.HORIZON)
+        oldest = accepted.minute(int(self._now()) - accepted.HORIZON - DAY)
         kept = [ref for ref in manifest.ids if ref.high >= oldest]
         by_day: dict[tuple[int, int], list[Ref]] = {}
         for ref in kept:
@@ -342,35 +391,8 @@ class Folder:
             self._rollups.expire(stream, orphans, int(self._now()))
 
 
-def _pieces(run: names.NamesRun) -> list[names.NamesRun]:
-    """A run of names in pieces that fit an item each."""
-    if sum(len(name) for added in run.names for name in added) < PART_BYTES // 4 or max(map(len, run.names)) < 2:
-        return [run]
-    first, second = [], []
-    for added in run.names:
-        first.append(added[: len(added) // 2])
-        second.append(added[len(added) // 2 :])
-    following = [start + len(added) for start, added in zip(run.first, first, strict=True)]
-    early = names.NamesRun(run.first, first, [])
-    late = names.NamesRun(following, second, run.retitles)
-    return [*_pieces(early), *_pieces(late)]
-
-
-def _session_pieces(window: Window, keys: Sequence[int]) -> list[bytes]:
-    if not keys:
-        return []
-    data = window.pack(keys)
-    if len(data) <= PART_BYTES or len(keys) == 1:
-        return [data]
-    middle = len(keys) // 2
-    return _session_pieces(window, keys[:middle]) + _session_pieces(window, keys[middle:])
-
-
-def _months(periods: Iterable[Period], today: int) -> dict[Period, list[Period]]:
-    """For each month that has ended, the periods that lie in it."""
-    months: dict[Period, list[Period]] = {}
-    for period in sorted(periods):
-        month = Period(*month_of(period.first))
-        if month.last < today:
-            months.setdefault(month, []).append(period)
-    return months
+def _worth_merging(runs: Sequence[Run]) -> bool:
+    """Whether a period that is over should be written as one: not for every hit that comes late."""
+    closed = sum(run.size for run in runs if run.level == CLOSED)
+    late = sum(run.size for run in runs if run.level != CLOSED)
+    return any(run.ends for run in runs) or late * LATE_SHARE > closed or len(runs) > LATE_RUNS

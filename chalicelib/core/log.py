@@ -15,14 +15,13 @@ from . import accepted, names, segments
 from . import manifest as manifests
 from .accepted import HORIZON
 from .errors import BrokenLog, Conflict, Poison
+from .fitting import ITEM_BYTES
 from .manifest import Manifest, Ref
 from .messages import Message
 from .ports import Folds, Item, LogStore, RollupStore
 from .segments import Kind, Segment
 from .writer import Stream
 
-SEGMENT_BYTES = 380_000
-"""A segment is one item, which DynamoDB limits to 400 KB, names of attributes included."""
 SEGMENT_HITS = 20_000
 """Hits that are drafted at once; if they do not fit, half of them are."""
 SEGMENT_LIFE = 60 * 86400
@@ -133,11 +132,13 @@ class Appender:
                 break
             draft = warm.state.draft(pending, at_most)
             data = draft.segment.pack()
-            if len(data) > SEGMENT_BYTES and len(draft.segment) > 1:
+            if len(data) > ITEM_BYTES and len(draft.segment) > 1:
                 at_most = len(draft.segment) // 2
                 continue
             try:
-                self._log.put(stream, draft.segment.number, data, int(self._now()) + SEGMENT_LIFE)
+                self._log.put(
+                    stream, draft.segment.number, data, max(int(self._now()), draft.segment.clock) + SEGMENT_LIFE
+                )
             except Conflict:
                 self._sleep(random.random() * 0.05)  # noqa: S311 - jitter
                 warm = self._catch_up(stream)
@@ -303,5 +304,5 @@ def load_names(manifest: Manifest, found: dict[str, bytes]) -> names.Names:
         if ref.id not in found:
             raise BrokenLog(f"the names {ref.id} are missing")
         run = names.unpack_run(found[ref.id])
-        known.extend(run.first, run.names, run.retitles)
+        known.extend(run.first, run.names, run.titles)
     return known

@@ -29,6 +29,8 @@ class Run(NamedTuple):
 
     level: int
     parts: tuple[Ref, ...]
+    ends: bool = False
+    """Whether the parts end by themselves."""
 
     @property
     def size(self) -> int:
@@ -127,7 +129,7 @@ def unpack(version: int, data: bytes) -> Manifest:
         ids=_refs(body["ids"]),
         open=tuple(map(tuple, body["open"])),
         periods={
-            Period(first, last): tuple(Run(level, _refs(parts)) for level, parts in runs)
+            Period(first, last): tuple(Run(level, _refs(parts), ends) for level, parts, ends in runs)
             for first, last, runs in body["periods"]
         },
         compacted=body["compacted"],

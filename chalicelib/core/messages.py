@@ -3,6 +3,7 @@
 import base64
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -10,6 +11,23 @@ from .errors import Poison
 from .events import Bot, Hit
 
 _VERSION = 1
+_TEXT: set[type] = {str}
+_MAYBE: set[type] = {str, type(None)}
+_NUMBER: set[type] = {int}
+_TYPES: tuple[set[type], ...] = (
+    _TEXT,
+    _TEXT,
+    {bool},
+    _TEXT,
+    _TEXT,
+    _TEXT,
+    _MAYBE,
+    _MAYBE,
+    _TEXT,
+    _TEXT,
+    *[_NUMBER] * 4,
+)
+"""What the columns of hits may hold, in the order of `Hit`."""
 _LEVEL = 1  # most of the gain for a third of the time: the queue is not charged by the byte
 LIVE = 3600
 """Hits that are older than this when they are accepted, in seconds, are an import: their own time rules them."""
@@ -65,8 +83,18 @@ def decode(text: str) -> Message:
             accepted=int(body["accepted"]),
             stream=str(body["stream"]),
             derived=bool(body["derived"]),
-            hits=tuple(map(Hit._make, zip(*body["hits"], strict=True))),
+            hits=_hits(body["hits"]),
             bots=tuple(map(Bot._make, body["bots"])),
         )
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise Poison(f"not a message of ours: {type(error).__name__}") from error
+
+
+def _hits(columns: list[list[Any]]) -> tuple[Hit, ...]:
+    """The hits of these columns; a look at the types keeps what is not ours from harming whoever is in its batch."""
+    if not columns:
+        return ()
+    for column, allowed in zip(columns, _TYPES, strict=True):
+        if not set(map(type, column)) <= allowed:
+            raise TypeError("a column holds other values than it may")
+    return tuple(map(Hit._make, zip(*columns, strict=True)))

@@ -4,15 +4,19 @@ Ids are given by first appearance in the log, from 1. Paths, referrers and campa
 case, and keep the spelling that came first (page-view contract, section 7.1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from . import fitting
 from .columns import Reader, Writer
 from .errors import BrokenLog
-from .segments import Kind, Retitle, Segment
+from .segments import Kind, Segment
 
 LIMIT = 100_000
 """How many names of each kind a stream may have: `/count` is public, so somebody will try. Beyond it, `OTHER`."""
+BYTES = 16_000_000
+"""How many characters the names of one kind may have in all, so that whoever holds them knows what it takes."""
 OTHER = "(other)"
 _FOLDED = (Kind.PATH, Kind.REF, Kind.CAMPAIGN)
 
@@ -51,7 +55,7 @@ class Names:
 
     texts: list[list[str]] = field(default_factory=lambda: [[NO_REF] if kind is Kind.REF else [] for kind in Kind])
 
-    def extend(self, first: Sequence[int], names: Sequence[Sequence[str]], retitles: Sequence[Retitle] = ()) -> None:
+    def extend(self, first: Sequence[int], names: Sequence[Sequence[str]], titles: Mapping[int, str]) -> None:
         """Adds names from the given ids on; those that are known already are passed over.
 
         Raises:
@@ -62,17 +66,18 @@ class Names:
                 raise BrokenLog(f"names from {start} follow {len(texts)}")
             texts.extend(added[max(0, len(texts) + 1 - start) :])
         paths = self.texts[Kind.PATH]
-        for retitle in retitles:
-            paths[retitle.path - 1] = path_name(paths[retitle.path - 1].partition("\0")[0], retitle.title)
+        for path, title in titles.items():
+            paths[path - 1] = path_name(paths[path - 1].partition("\0")[0], title)
 
     def replay(self, segment: Segment) -> None:
         """Takes in what a segment adds."""
-        self.extend(segment.first_names, segment.names, segment.retitles)
+        titles = {retitle.path: retitle.title for retitle in segment.retitles}
+        self.extend(segment.first_names, segment.names, titles)
 
     @property
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
-        return sum(map(len, self.texts)) * 150
+        return sum(len(texts) * 100 + sum(map(len, texts)) for texts in self.texts)
 
     def counts(self) -> list[int]:
         """How many names there are of each kind."""
@@ -89,50 +94,70 @@ class Names:
         return name[0], name[1:]
 
 
+class Added(NamedTuple):
+    """A name that a run of segments added, or the title that a path got (then `kind` is -1, and `name` the title)."""
+
+    kind: int
+    id: int
+    name: str
+
+
+_TITLE = -1
+
+
 @dataclass(slots=True)
 class NamesRun:
-    """The names that a run of segments added, as the rollups keep them."""
+    """The names that a run of segments added, as the rollups keep them; of each path the last new title alone."""
 
     first: list[int]
     names: list[list[str]]
-    retitles: list[Retitle]
-
-    def pack(self) -> bytes:
-        """The run's bytes."""
-        out = Writer()
-        for first, names in zip(self.first, self.names, strict=True):
-            out.uint(first)
-            out.texts(names)
-        out.column([retitle.path for retitle in self.retitles])
-        out.texts([retitle.title for retitle in self.retitles])
-        return out.frame(b"N", 1)
+    titles: dict[int, str]
 
     def __bool__(self) -> bool:
-        return bool(self.retitles) or any(self.names)
+        return bool(self.titles) or any(self.names)
 
     def join(self, later: "NamesRun") -> None:
         """Takes in the run that follows directly."""
-        for mine, theirs in zip(self.names, later.names, strict=True):
-            mine.extend(theirs)
-        self.retitles.extend(later.retitles)
+        for kind in Kind:
+            if later.names[kind] and not self.names[kind]:
+                self.first[kind] = later.first[kind]
+            self.names[kind].extend(later.names[kind])
+        self.titles.update(later.titles)
+
+    def pieces(self, limit: int) -> list[bytes]:
+        """The run's bytes, in as many pieces as it takes for each to be within the limit."""
+        rows = [Added(kind, i, name) for kind in Kind for i, name in enumerate(self.names[kind], self.first[kind])]
+        rows += [Added(_TITLE, path, title) for path, title in self.titles.items()]
+        return [data for _, data in fitting.pieces(rows, _pack_added, limit)]
+
+
+def _pack_added(rows: Sequence[Added]) -> bytes:
+    out = Writer()
+    for kind in Kind:
+        of_kind = [row for row in rows if row.kind == kind]
+        out.uint(of_kind[0].id if of_kind else 1)
+        out.texts([row.name for row in of_kind])
+    titles = [row for row in rows if row.kind == _TITLE]
+    out.column([row.id for row in titles])
+    out.texts([row.name for row in titles])
+    return out.frame(b"N", 1)
 
 
 def run_of(first: Sequence[int], segments: Sequence[Segment]) -> NamesRun:
     """The names that segments add, where `first` are the ids that follow what is known before them."""
-    run = NamesRun(list(first), [[] for _ in Kind], [])
+    run = NamesRun(list(first), [[] for _ in Kind], {})
     for segment in segments:
         for mine, start, theirs, begin in zip(run.names, segment.first_names, segment.names, run.first, strict=True):
             mine.extend(theirs[max(0, begin + len(mine) - start) :])
-        run.retitles.extend(segment.retitles)
+        run.titles.update((retitle.path, retitle.title) for retitle in segment.retitles)
     return run
 
 
 def unpack_run(data: bytes) -> NamesRun:
-    """The run that `NamesRun.pack` packed."""
+    """One of the pieces that `NamesRun.pieces` packed."""
     reader = Reader(data, b"N", 1)
     first, names = [], []
     for _ in Kind:
         first.append(reader.uint())
         names.append(reader.texts())
-    retitles = [Retitle(0, path, title) for path, title in zip(reader.column(), reader.texts(), strict=True)]
-    return NamesRun(first, names, retitles)
+    return NamesRun(first, names, dict(zip(reader.column(), reader.texts(), strict=True)))

@@ -5,6 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 
 HOUR = 3600
 DAY = 86400
+YOUNG = 2
+"""Days after its end for which a month's days are kept one by one: most late hits have come by then."""
+OLD = 3653
+"""Days after its end for which a month is kept by itself."""
 _EPOCH = date(1970, 1, 1)
 _FIRST, _LAST = (date.min - _EPOCH).days, (date.max - _EPOCH).days
 
@@ -62,6 +66,20 @@ def month_of(day: int) -> tuple[int, int]:
     start = (_EPOCH + timedelta(days=day)).replace(day=1)
     last = _EPOCH.max if (start.year, start.month) == (9999, 12) else _next_month(start) - timedelta(days=1)
     return (start - _EPOCH).days, (last - _EPOCH).days
+
+
+def span_of(day: int, today: int) -> tuple[int, int]:
+    """The days that are kept as one: the day itself while its month is young, then its month, after years its year.
+
+    So the number of spans stays small, whatever days anybody imports.
+    """
+    month = month_of(day)
+    if today - month[1] <= YOUNG:
+        return day, day
+    if today - month[1] <= OLD:
+        return month
+    year = (_EPOCH + timedelta(days=day)).year
+    return (date(year, 1, 1) - _EPOCH).days, (date(year, 12, 31) - _EPOCH).days
 
 
 def _next_month(start: date) -> date:

@@ -24,7 +24,11 @@ Answer = TypeVar("Answer")
 FRESH = 60.0
 """Seconds after which a manifest is read again: replaced parts stay for an hour."""
 LONG_TAIL = 1024
-"""Segments of tail after which a manifest is read again, in the hope of a fold."""
+"""Segments of tail after which a manifest is read again in haste, in the hope of a fold: after …"""
+HASTE = 5.0
+"""… so many seconds."""
+NAMES_MEMORY = 64 * 1024 * 1024
+"""Bytes of names that a reader keeps."""
 MEMORY = 96 * 1024 * 1024
 """Bytes of parts that a reader keeps."""
 
@@ -120,10 +124,12 @@ class Reader:
     def snapshot(self, stream: str) -> Snapshot:
         """The stream as it is now. The next call for the same stream moves it on."""
         warm = self._warm.pop(stream, None)
-        if warm is None or self._stale(warm) or not self._read(warm):
+        if warm is None or self._replaced(warm) or not self._read(warm):
             warm = self._load(stream)
         self._warm[stream] = warm
-        while len(self._warm) > self._streams:
+        while len(self._warm) > 1 and (
+            len(self._warm) > self._streams or sum(other.names.size for other in self._warm.values()) > NAMES_MEMORY
+        ):
             self._warm.popitem(last=False)
         return warm
 
@@ -135,8 +141,14 @@ class Reader:
             self._warm.pop(stream, None)
             return question(self.snapshot(stream))
 
-    def _stale(self, warm: Snapshot) -> bool:
-        return self._now() - warm.read > FRESH or warm.head - warm.manifest.watermark > LONG_TAIL
+    def _replaced(self, warm: Snapshot) -> bool:
+        """Whether there is a newer manifest; looks only once in a while, more often if a fold is overdue."""
+        age = self._now() - warm.read
+        if 0 <= age <= (HASTE if warm.head - warm.manifest.watermark > LONG_TAIL else FRESH):
+            return False
+        found = self._rollups.manifest(warm.stream)
+        warm.read = self._now()
+        return (found[0] if found else 0) != warm.manifest.version
 
     def _load(self, stream: str) -> Snapshot:
         manifest = read_manifest(self._rollups, stream)

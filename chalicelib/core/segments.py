@@ -114,6 +114,11 @@ class Segment:
     def __len__(self) -> int:
         return len(self.events.id)
 
+    @property
+    def merged(self) -> bool:
+        """Whether it was made of old segments: without the messages that it took in, and without session keys."""
+        return len(self) > 0 and not self.taken
+
     def pack(self) -> bytes:
         """The segment's bytes."""
         out = Writer()

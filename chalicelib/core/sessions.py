@@ -13,6 +13,9 @@ from .columns import Reader, Writer
 LIFETIME = 8 * 3600
 """Seconds after its last hit that a session ends."""
 
+PATHS = 5_000
+"""So many paths a session remembers to have seen: no person sees more, and a program that does shall not slow us."""
+
 _HEAD = struct.Struct("<QIq")  # number, touched, last
 _SIZE = _HEAD.size
 _SEEN = struct.Struct("<I")
@@ -30,8 +33,13 @@ def start(number: int, clock: int, moment: int, seen: bytes) -> Entry:
 
 
 def follow(entry: Entry, clock: int, moment: int, seen: bytes) -> Entry:
-    """The session after another hit, on a path that it had not seen if `seen` is not empty."""
+    """The session after another hit, on a path that it had not seen if `seen` is not empty.
+
+    Of more than `PATHS` paths it forgets the oldest.
+    """
     number, _, last = _HEAD.unpack_from(entry)
+    if seen and len(entry) >= _SIZE + 4 * PATHS:
+        entry = entry[4:]  # the head is packed anew
     return _HEAD.pack(number, clock, max(moment, last)) + entry[_SIZE:] + seen
 
 
@@ -62,9 +70,10 @@ path_key = _SEEN.pack
 class Window:
     """Sessions by key, of one stream. Lookups see only what is alive."""
 
-    __slots__ = ("_entries", "clock")
+    __slots__ = ("_bytes", "_entries", "clock")
 
     def __init__(self) -> None:
+        self._bytes = 0
         self._entries: dict[int, Entry] = {}
         self.clock = 0
 
@@ -74,7 +83,7 @@ class Window:
     @property
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
-        return 190 * len(self._entries)
+        return 170 * len(self._entries) + self._bytes
 
     def get(self, key: int) -> Entry | None:
         """The packed session under a key, alive or not: `alive` decides."""
@@ -83,16 +92,17 @@ class Window:
     def apply(self, changes: Mapping[int, Entry | None], clock: int) -> None:
         """Takes in what a segment changed; None removes a key that a session is no longer found by."""
         for key, entry in changes.items():
-            if entry is None:
-                self._entries.pop(key, None)
-            else:
+            self._bytes -= len(self._entries.pop(key, b""))
+            if entry is not None:
                 self._entries[key] = entry
+                self._bytes += len(entry)
         self.clock = max(self.clock, clock)
 
     def evict(self) -> None:
         """Forgets what has ended. It changes no answer: what has ended is never alive again."""
         oldest = self.clock - LIFETIME
         self._entries = {key: entry for key, entry in self._entries.items() if _HEAD.unpack_from(entry)[1] >= oldest}
+        self._bytes = sum(map(len, self._entries.values()))
 
     def pack(self, keys: Iterable[int]) -> bytes:
         """The sessions under these keys, for a checkpoint; and which of the keys lead to none any more."""
@@ -129,3 +139,4 @@ class Window:
             self._entries[key] = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
         for key in reader.column():
             self._entries.pop(key, None)
+        self._bytes = sum(map(len, self._entries.values()))

@@ -40,7 +40,7 @@ class Titles:
         if clock - since > TITLE_MEMORY:
             count, since = 0, clock
         if count >= TITLE_SIGHTINGS:
-            del self.waiting[key]
+            self.waiting.pop(key, None)
             return True
         if not count:
             self.waiting.pop(key, None)
@@ -67,11 +67,12 @@ class Draft:
 class _Ids(dict[str, int]):
     """Ids of one kind's names in a batch: looks up, and gives new ids by first appearance."""
 
-    def __init__(self, kind: Kind, known: Mapping[str, int], limit: int) -> None:
+    def __init__(self, kind: Kind, known: Mapping[str, int], limit: int, characters: int) -> None:
         super().__init__()
         self.kind = kind
         self.known = known
         self.limit = limit
+        self.characters = characters
         self.fresh: dict[str, int] = {}
         self.names: list[str] = []
         self.first = len(known) + 1
@@ -86,7 +87,7 @@ class _Ids(dict[str, int]):
 
     def _add(self, name: str, identity: str) -> int:
         following = self.first + len(self.names)
-        if following > self.limit:
+        if following > self.limit or self.characters + len(name) > naming.BYTES:
             other = naming.other(self.kind)
             identity = naming.identity(self.kind, other)
             known = self.known.get(identity) or self.fresh.get(identity)
@@ -95,6 +96,7 @@ class _Ids(dict[str, int]):
             name = other
         self.fresh[identity] = following
         self.names.append(name)
+        self.characters += len(name)
         return following
 
 
@@ -110,6 +112,8 @@ class Stream:
     ids: list[dict[str, int]] = field(
         default_factory=lambda: [{naming.identity(k, naming.NO_REF): 1} if k is Kind.REF else {} for k in Kind]
     )
+    characters: list[int] = field(default_factory=lambda: [0 for _ in Kind])
+    """Of the names of each kind."""
     path_titles: dict[int, str] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
     titles: Titles = field(default_factory=Titles)
@@ -119,7 +123,7 @@ class Stream:
     @property
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
-        return sum(map(len, self.ids)) * 200 + self.window.size + len(self.taken) * 250 + 5000
+        return sum(map(len, self.ids)) * 200 + sum(self.characters) + self.window.size + len(self.taken) * 250 + 5000
 
     # --- what was written -------------------------------------------------------------------------------------
 
@@ -127,6 +131,7 @@ class Stream:
         """Takes in every name that the rollups know."""
         for kind in Kind:
             self.ids[kind] = {naming.identity(kind, name): i for i, name in enumerate(texts[kind], 1)}
+            self.characters[kind] = sum(map(len, texts[kind]))
         for i, name in enumerate(texts[Kind.PATH], 1):
             title = name.partition("\0")[2]
             if title:
@@ -146,6 +151,7 @@ class Stream:
             if fresh and start != len(self.ids[kind]) + 1:
                 raise BrokenLog(f"names of {kind.name} from {start} follow {len(self.ids[kind])}")
             self.ids[kind].update((naming.identity(kind, name), i) for i, name in enumerate(fresh, start))
+            self.characters[kind] += sum(map(len, fresh))
         self._learn_titles(segment)
         replay_titles(self.titles, segment, self.window.clock)
         self.window.apply(replay_sessions(self.window, segment), segment.clock)
@@ -153,8 +159,9 @@ class Stream:
 
     def commit(self, draft: Draft) -> None:
         """Takes in a draft of one's own that was written."""
-        for mine, fresh in zip(self.ids, draft.new_ids, strict=True):
-            mine.update(fresh)
+        for kind in Kind:
+            self.ids[kind].update(draft.new_ids[kind])
+            self.characters[kind] += sum(map(len, draft.segment.names[kind]))
         self._learn_titles(draft.segment)
         self.window.apply(draft.sessions, draft.segment.clock)
         self.titles = draft.titles
@@ -180,8 +187,8 @@ class Stream:
 
     def outstanding(self, message: Message) -> int | None:
         """From which of its hits on a message is still to be taken in; None if it is in as a whole."""
-        done, total = self.taken.get(message.id, (0, 1))
-        return None if done >= total else done
+        done, total = self.taken.get(message.id, (0, len(message.hits)))
+        return None if done >= min(total, len(message.hits)) else done
 
     def draft(self, messages: Sequence[Message], at_most: int) -> Draft:
         """The segment that takes in these messages, in this order, up to so many hits.
@@ -190,7 +197,7 @@ class Stream:
         those that only the blocks of accepted ids know.
         """
         taken, hits, accepted = self._take(messages, at_most)
-        ids = [_Ids(kind, known, self.name_limit) for kind, known in zip(Kind, self.ids, strict=True)]
+        ids = [_Ids(kind, self.ids[kind], self.name_limit, self.characters[kind]) for kind in Kind]
         columns = _columns(hits, ids)
         columns.id = list(range(self.next_event, self.next_event + len(hits)))
         tracker = _Tracker(self.window, self.next_session)
@@ -221,7 +228,7 @@ class Stream:
             if start is None:
                 continue
             chosen = message.hits[start : start + at_most - len(hits)]
-            if not chosen and message.hits:
+            if not chosen:
                 break
             taken.append(Taken(message.id, message.accepted, message.derived, start, len(chosen), len(message.hits)))
             hits.extend(chosen)
@@ -352,6 +359,8 @@ def replay_sessions(window: Window, segment: Segment) -> dict[int, Entry | None]
     It follows the segment's facts, not the rules that led to them: which session, first on its path or not.
     """
     changes: dict[int, Entry | None] = {}
+    if segment.merged:
+        return changes  # sessions so old have ended, and their keys are gone
     events = segment.events
     clock, indexes, moved = window.clock, events.session, set[int]()
     for i, accepted in enumerate(moments(segment)):
@@ -380,7 +389,7 @@ def replay_sessions(window: Window, segment: Segment) -> dict[int, Entry | None]
 def replay_titles(titles: Titles, segment: Segment, clock: int) -> None:
     """Counts a written segment's sightings of titles, as its writer did; `clock` is the stream's before it."""
     checksums = segment.events.title
-    if not any(checksums):
+    if segment.merged or not any(checksums):
         return
     for path, checksum, accepted in zip(segment.events.path, checksums, moments(segment), strict=True):
         clock = max(clock, accepted)

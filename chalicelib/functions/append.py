@@ -11,7 +11,7 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib import wiring
 from chalicelib.core.errors import Poison
 from chalicelib.core.messages import Message
-from chalicelib.observability import describe, event_function, logger, metrics
+from chalicelib.observability import event_function, logger, metrics
 
 blueprint = Blueprint(__name__)
 
@@ -25,8 +25,9 @@ POLLERS = 2
 more, and race the others for a hot stream. Under load batches grow instead."""
 
 Record = dict[str, Any]
-_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What Python says of a message with other contents than ours: an older or newer version's, or a mistake's."""
+Streams = dict[str, list[tuple[Record, Message]]]
+AT_ONCE = 50_000
+"""Hits that are unpacked before they are appended: a batch of the queue may hold far more than fits into memory."""
 
 
 @blueprint.on_sqs_message(
@@ -52,7 +53,8 @@ def append_imports(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
 def _append(records: list[Record], parked: str) -> dict[str, list[dict[str, str]]]:
     failed: set[str] = set()
     waiting: set[str] = set()
-    streams: dict[str, list[tuple[Record, Message]]] = {}
+    streams: Streams = {}
+    held = 0
     for record in records:
         group = record["attributes"].get("MessageGroupId")  # in the FIFO queue alone
         if group in waiting:
@@ -61,11 +63,27 @@ def _append(records: list[Record], parked: str) -> dict[str, list[dict[str, str]
         message = _open(record, parked, failed)
         if message is not None:
             streams.setdefault(message.stream, []).append((record, message))
+            held += len(message.hits) + len(message.bots)
         elif group is not None and record["messageId"] in failed:
             waiting.add(group)
-    for stream, batch in streams.items():
-        failed.update(_append_to(stream, batch, parked))
+        if held >= AT_ONCE:
+            late = _append_all(streams, parked)
+            failed |= late
+            waiting.update(_groups(streams, late))
+            streams, held = {}, 0
+    failed |= _append_all(streams, parked)
     return {"batchItemFailures": [{"itemIdentifier": name} for name in sorted(failed)]}
+
+
+def _append_all(streams: Streams, parked: str) -> set[str]:
+    return {name for stream, batch in streams.items() for name in _append_to(stream, batch, parked)}
+
+
+def _groups(streams: Streams, failed: set[str]) -> set[str]:
+    """The FIFO groups of which a message failed."""
+    records = [record for batch in streams.values() for record, _ in batch]
+    groups = {record["attributes"].get("MessageGroupId") for record in records if record["messageId"] in failed}
+    return groups - {None}
 
 
 def _open(record: Record, parked: str, failed: set[str]) -> Message | None:
@@ -82,17 +100,9 @@ def _open(record: Record, parked: str, failed: set[str]) -> Message | None:
 def _append_to(stream: str, batch: list[tuple[Record, Message]], parked: str) -> set[str]:
     """Appends the messages of one stream; answers with the ids of the records that have to come again."""
     failed: set[str] = set()
+    messages = [message for _, message in batch]
     try:
-        messages = [message for _, message in batch]
-        wiring.rollups().keep_bots(stream, messages)
         refused = wiring.appender().append(stream, messages)
-    except _MALFORMED as error:
-        # No store says so. One of the messages is not what it should be: alone, it keeps nobody from being counted.
-        found = describe(error)
-        logger.error("messages are malformed", extra={"stream": stream, "messages": len(batch), **found})
-        if len(batch) > 1:
-            return failed.union(*(_append_to(stream, [one], parked) for one in batch))
-        return {record["messageId"] for record, _ in batch}
     except Exception:
         # Some may be in the log already. They are recognised when they come again.
         logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})
@@ -104,7 +114,17 @@ def _append_to(stream: str, batch: list[tuple[Record, Message]], parked: str) ->
         logger.warning("a stream has too many names", extra={"stream": stream, "kind": kind.name})
         metrics.add_metric(name="StreamsCrowded", unit="Count", value=1)
     metrics.add_metric(name="EventsAppended", unit="Count", value=sum(len(message.hits) for message in messages))
+    _keep_bots(stream, messages)
     return failed
+
+
+def _keep_bots(stream: str, messages: list[Message]) -> None:
+    """Keeps what bots sent, to look into: nobody's figures wait for it."""
+    try:
+        wiring.rollups().keep_bots(stream, messages)
+    except Exception:
+        logger.exception("bots could not be kept", extra={"stream": stream})
+        metrics.add_metric(name="BotsLost", unit="Count", value=sum(len(message.bots) for message in messages))
 
 
 def _park(record: Record, parked: str, reason: Poison, failed: set[str]) -> None:

@@ -5,6 +5,7 @@ run against moto as well, so that the two are held to agree.
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +35,19 @@ def response(request: AWSPreparedRequest, status: int, body: Any) -> AWSResponse
 class Dynamo:
     """Tables by name; each call is answered at once, and as strictly consistent as can be."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, late: bool = False, page: int | None = None) -> None:
         self._tables: dict[str, Table] = {}
+        self._late = late
+        """Whether what is read without strong consistency, or written in batches, comes only at the second try."""
+        self._page = page
+        """Items of a page, where DynamoDB has bytes."""
+
+    def expire(self, now: float) -> None:
+        """Removes what has ended."""
+        for table in self._tables.values():
+            for partition in table.values():
+                for key in [k for k, item in partition.items() if int(item.get("expires", {"N": now})["N"]) < now]:
+                    del partition[key]
 
     def __call__(self, request: AWSPreparedRequest) -> AWSResponse:
         operation = request.headers["X-Amz-Target"]
@@ -44,6 +56,9 @@ class Dynamo:
         asked = json.loads(str(request.body, "utf-8") if isinstance(request.body, bytes) else str(request.body))
         try:
             return response(request, 200, answer(asked))
+        except TooLargeError:
+            error = {"__type": "com.amazonaws#ValidationException", "message": "Item size has exceeded the maximum"}
+            return response(request, 400, error)
         except ConditionError:
             error = {"__type": "com.amazonaws#ConditionalCheckFailedException", "message": "no"}
             return response(request, 400, error)
@@ -71,7 +86,7 @@ class Dynamo:
     def _PutItem(self, asked: Any) -> Any:  # noqa: N802 - DynamoDB's name
         partition, key = self._partition(asked["TableName"], asked["Item"])
         self._check(asked, partition.get(key))
-        partition[key] = asked["Item"]
+        partition[key] = _fitting(asked["Item"])
         return {}
 
     def _GetItem(self, asked: Any) -> Any:  # noqa: N802
@@ -98,25 +113,31 @@ class Dynamo:
                 changed.pop("expires", None)
         else:
             raise KeyError(expression)
-        partition[key] = changed
+        partition[key] = _fitting(changed)
         return {}
 
     def _BatchGetItem(self, asked: Any) -> Any:  # noqa: N802
         ((table, wanted),) = asked["RequestItems"].items()
         assert len(wanted["Keys"]) <= 100
+        if self._late and not wanted["ConsistentRead"]:
+            return {"Responses": {table: []}, "UnprocessedKeys": {}}
+        done, left = wanted["Keys"], []
+        if self._late and len(done) > 1:
+            done, left = done[:1], done[1:]
         found = []
-        for key in wanted["Keys"]:
+        for key in done:
             partition, sort = self._partition(table, key)
             if sort in partition:
                 found.append(partition[sort])
-        return {"Responses": {table: found}, "UnprocessedKeys": {}}
+        return {"Responses": {table: found}, "UnprocessedKeys": {table: wanted | {"Keys": left}} if left else {}}
 
     def _BatchWriteItem(self, asked: Any) -> Any:  # noqa: N802
         ((table, requests),) = asked["RequestItems"].items()
         assert len(requests) <= 25
-        for request in requests:
+        left = requests[1:] if self._late else []
+        for request in requests[:1] if self._late else requests:
             self._PutItem({"TableName": table, "Item": request["PutRequest"]["Item"]})
-        return {"UnprocessedItems": {}}
+        return {"UnprocessedItems": {table: left} if left else {}}
 
     def _Query(self, asked: Any) -> Any:  # noqa: N802
         values = asked["ExpressionAttributeValues"]
@@ -131,7 +152,26 @@ class Dynamo:
         wanted = chosen[asked["KeyConditionExpression"]]
         owner = values[":stream"]["S"] if ":stream" in values else values[":pk"]["S"]
         partition = table.get(owner, {})
-        return {"Items": [partition[key] for key in sorted(partition) if wanted(key)]}
+        found = [key for key in sorted(partition) if wanted(key)]
+        begin = int(asked.get("ExclusiveStartKey", {"at": {"N": "0"}})["at"]["N"])
+        end = len(found) if self._page is None else begin + self._page
+        answer = {"Items": [partition[key] for key in found[begin:end]]}
+        return answer | ({"LastEvaluatedKey": {"at": {"N": str(end)}}} if end < len(found) else {})
+
+
+def _fitting(item: Item) -> Item:
+    """The item, if it is not larger than DynamoDB takes."""
+    size = sum(
+        len(name) + (len(b64decode(value["B"])) if "B" in value else len(next(iter(value.values()))))
+        for name, value in item.items()
+    )
+    if size > 400 * 1024:
+        raise TooLargeError
+    return item
+
+
+class TooLargeError(Exception):
+    """An item of more than 400 KB."""
 
 
 class ConditionError(Exception):

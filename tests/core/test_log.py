@@ -145,7 +145,7 @@ class TestLog:
             universe.fold(0, sweep=False)
             answers = _answers(universe)
             events = [list(zip(*s.events.all(), strict=True)) for s in universe.segments()]
-            universe.now += 31 * DAY
+            universe.now += 45 * DAY
             universe.fold(0, sweep=True)
             (merged,) = universe.segments()
             assert (merged.first, merged.taken) == (1, [])

@@ -13,13 +13,14 @@ from typing import Any, cast
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 from moto.core.models import botocore_stubber
 
 from chalicelib import wiring
 from chalicelib.aws import clients
 from chalicelib.core import log as log_module
 from chalicelib.core import segments
+from chalicelib.core.errors import Unavailable
 from chalicelib.core.log import Appender
 from chalicelib.core.messages import LIVE, Message
 from chalicelib.core.reading import Reader, Snapshot
@@ -144,7 +145,9 @@ class Universe:
     acknowledged: set[int] = field(default_factory=set)
     processes: list[SimpleNamespace] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
-    faults: Faults = field(default_factory=Faults)
+    parked: list[str] = field(default_factory=list)
+    """Bodies of messages that ended in the dead-letter queue."""
+    faults: Faults = field(default_factory=lambda: Faults(enabled=False))
 
     def __post_init__(self) -> None:
         self.processes = [self._process() for _ in range(3)]
@@ -178,6 +181,7 @@ class Universe:
         with self._as(process) as alive:
             answer = append_module.append({"Records": records}, SimpleNamespace(function_name="append"))
             failed = {int(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]}
+            assert self.faults.enabled or not failed, "a delivery fails though nothing else does"
             self.acknowledged.update(m.id for i, m in enumerate(messages) if i not in failed)
         if not alive:
             self.crash(process)
@@ -187,7 +191,8 @@ class Universe:
         body = json.dumps({"stream": self.stream, "sweep": sweep})
         record = {"messageId": "0", "body": body, "attributes": {}, "eventSourceARN": "arn:aws:sqs:::fold"}
         with self._as(process) as alive:
-            fold_module.fold({"Records": [record]}, SimpleNamespace(function_name="fold"))
+            answer = fold_module.fold({"Records": [record]}, SimpleNamespace(function_name="fold"))
+            assert self.faults.enabled or not answer["batchItemFailures"], "a fold fails though nothing else does"
         if not alive:
             self.crash(process)
 
@@ -207,6 +212,7 @@ class Universe:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(wiring, "_threads", [self.processes[process]])
             patch.setattr(wiring, "now", self._clock)
+            patch.setattr(wiring, "park", lambda _, record: self.parked.append(record["body"]))
             try:
                 yield alive
             except Crash:
@@ -225,7 +231,8 @@ class Universe:
         except Crash:
             self.crash(process)
             return
-        except Exception:  # a read that fails says nothing wrong
+        except (BotoCoreError, ClientError, Unavailable):
+            assert self.faults.enabled, "a read fails though nothing else does"
             return
         with self.faults.spared():
             self._compare(process, snapshot)
