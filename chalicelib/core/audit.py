@@ -1,7 +1,6 @@
 """Proves that a stream's figures are what its log says: everything is counted again from the first segment on."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -40,7 +39,6 @@ class _Recount:
     names: Names = field(default_factory=Names)
     messages: dict[int, int] = field(default_factory=dict)
     ids: set[int] = field(default_factory=set)
-    open: Counter[int] = field(default_factory=Counter)
     next_event: int = 1
 
 
