@@ -25,7 +25,7 @@ PREFIX = "countless"
 LONGEST_RETENTION = 14 * 86400
 """As long as SQS keeps anything: a message parked on a Friday is still there after the holidays."""
 RECEIVES_BEFORE_PARKING = 20
-"""What can never be taken in is parked by the functions themselves; what merely met outages is tried again for hours."""
+"""What can never be taken in is parked by the functions themselves; what met outages is tried again for hours."""
 BODIES_KEPT_DAYS = 30
 """As long as accepted ids are remembered: an older message is never counted, so its body is of no use."""
 

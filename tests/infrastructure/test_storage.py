@@ -63,7 +63,7 @@ def test_created_queues_have_what_the_definition_says(world: World, queue: str) 
     assert attributes["VisibilityTimeout"] == "1"
     assert attributes["MessageRetentionPeriod"] == str(14 * 86400)
     redrive = json.loads(attributes["RedrivePolicy"])
-    assert redrive["maxReceiveCount"] == 5
+    assert redrive["maxReceiveCount"] == 20
     assert "-parked" in redrive["deadLetterTargetArn"]
 
 
