@@ -1,7 +1,7 @@
 """Hours, days and ranges: what a question about time means in a caller's own time zone."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 HOUR = 3600
 DAY = 86400
@@ -76,7 +76,7 @@ def span_of(day: int, today: int) -> tuple[int, int]:
     month = month_of(day)
     if today - month[1] <= YOUNG:
         return day, day
-    if today - month[1] <= OLD:
+    if today - month[1] <= OLD or not _FIRST <= day <= _LAST:
         return month
     year = (_EPOCH + timedelta(days=day)).year
     return (date(year, 1, 1) - _EPOCH).days, (date(year, 12, 31) - _EPOCH).days
@@ -88,5 +88,5 @@ def _next_month(start: date) -> date:
 
 def default_range(now: float) -> tuple[int, int]:
     """From midnight UTC seven days before today to the last second of today: eight days."""
-    today = int(datetime.fromtimestamp(now, UTC).timestamp()) // DAY
+    today = int(now) // DAY
     return (today - 7) * DAY, today * DAY + DAY - 1
