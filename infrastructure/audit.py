@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from chalicelib.core.audit import Audit
 
 
-@click.command()
+@click.command(short_help="Prove that the figures are those of the log.")
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
 @click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
 def audit(streams: tuple[str, ...], url: str | None) -> None:
     """Prove that the figures are what the log says: for every site's stream, or those named.
 
     Each stream's log is read from its first segment on and counted anew; nothing is changed, and counting may go
-    on meanwhile. Prints a line a stream, and below it what differs. Against AWS itself, the variables that the
+    on meanwhile. Prints a line a stream (its watermark is the last segment that the rollups hold; what came later
+    is read from the log itself), and below it what differs. Against AWS itself, the variables that the
     functions have (COUNTLESS_...) say where log and rollups are.
 
     Exit status: 0 log and rollups agree; 1 they differ somewhere; 2 there is no such stream.
@@ -40,7 +41,8 @@ def audit(streams: tuple[str, ...], url: str | None) -> None:
             click.echo(as_text(found))
             differing += bool(found.differences)
     except (BotoCoreError, ClientError, Unavailable) as error:
-        raise click.ClickException(f"AWS does not answer as it should: {error}") from error
+        hint = "" if url is not None else " (for a local service, give --aws URL)"
+        raise click.ClickException(f"AWS does not answer as it should: {error}{hint}") from error
     if differing:
         raise SystemExit(1)
 

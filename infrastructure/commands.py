@@ -10,9 +10,22 @@ import click
 
 from infrastructure.audit import audit
 
+PORT = click.IntRange(0, 65535)
 
-@click.command()
-@click.option("--port", default=8000, show_default=True, help="Where to listen; 0 takes a free port.")
+
+def _limits(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Plans of limits, as `--limits` names them."""
+    from chalicelib.core import limits  # noqa: PLC0415 - loaded by `serve` alone
+
+    try:
+        limits.plans(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+@click.command(short_help="Run the whole service in one process, with a demo account.")
+@click.option("--port", type=PORT, default=8000, show_default=True, help="Where to listen; 0 takes a free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--credentials",
@@ -20,7 +33,13 @@ from infrastructure.audit import audit
     help="Write URL and keys to this file, as JSON, once it serves. Keys found there go on being used.",
 )
 @click.option("--aws", "url", help="The URL of a process that plays AWS; without it, this one does.")
-@click.option("--limits", default="on", show_default=True, help="off: let clients send as fast as they can.")
+@click.option(
+    "--limits",
+    default="on",
+    show_default=True,
+    callback=_limits,
+    help="on, off, or changes to the plans, such as api:20/1,api2:none.",
+)
 def serve(port: int, host: str, credentials: Path | None, url: str | None, limits: str) -> None:
     """Run the whole service in one process, with a demo account.
 
@@ -31,8 +50,8 @@ def serve(port: int, host: str, credentials: Path | None, url: str | None, limit
     local.serve(local.Options(host, port, credentials, url, limits))
 
 
-@click.command()
-@click.option("--port", default=4566, show_default=True, help="Where to listen; 0 takes a free port.")
+@click.command(short_help="Play AWS in a process of its own.")
+@click.option("--port", type=PORT, default=4566, show_default=True, help="Where to listen; 0 takes a free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 def aws(port: int, host: str) -> None:
     """Play AWS for services that come and go: use it as `countless serve --aws URL`.
@@ -51,7 +70,7 @@ def aws(port: int, host: str) -> None:
             pass
 
 
-@click.command()
+@click.command(short_help="Move parked messages back into their queues.")
 @click.argument("queues", nargs=-1, type=click.Choice(["ingest", "imports", "fold"]))
 @click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
 def redrive(queues: tuple[str, ...], url: str | None) -> None:
@@ -61,6 +80,7 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
     What was counted already is recognised and not counted again.
     """
     import boto3  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     from infrastructure import operate, storage  # noqa: PLC0415
     from infrastructure.local.aws import elsewhere  # noqa: PLC0415
@@ -69,12 +89,18 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
     if url is not None:
         with elsewhere(url):
             environment = storage.find(boto3.Session())
-    sqs = boto3.Session().client("sqs")
-    for name in queues or operate.PARKED:
-        parked, target = (environment.get(variable) for variable in operate.PARKED[name])
-        if parked is None or target is None:
-            raise click.ClickException(f"{' and '.join(operate.PARKED[name])} must say where the queues are.")
-        click.echo(f"{name}: {operate.redrive(sqs, parked, target)} messages moved")
+    try:
+        for name in queues or operate.PARKED:
+            parked, target = (environment.get(variable) for variable in operate.PARKED[name])
+            if parked is None or target is None:
+                variables = " and ".join(operate.PARKED[name])
+                raise click.ClickException(
+                    f"{variables} must say where the queues are; for a local service, give --aws URL."
+                )
+            moved = operate.redrive(boto3.Session().client("sqs"), parked, target)
+            click.echo(f"{name}: {moved} messages moved")
+    except (BotoCoreError, ClientError) as error:
+        raise click.ClickException(f"AWS does not answer as it should: {error}") from error
 
 
 COMMANDS: list[click.Command] = [serve, aws, redrive, audit]

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ def serve(options: Options) -> None:
     """Serve until a signal ends it; then return."""
     stop = Stop()
     stop.listen()
+    _look_for_port(options.host, options.port)
     known = credentials.take(options.credentials) if options.credentials else None
     _quiet()
     with _aws(options.aws):
@@ -76,6 +78,24 @@ def serve(options: Options) -> None:
     sys.stderr.flush()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         os._exit(0)  # a request still waits for an AWS that is gone: it must not keep us here
+
+
+def _look_for_port(host: str, port: int) -> None:
+    """Says at once, and plainly, that a port cannot be had.
+
+    Raises:
+        click.ClickException: somebody else listens there, or nobody may.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(
+                f"port {port} of {host} cannot be had ({error.strerror}); "
+                "choose another with --port, or with make run PORT=..."
+            ) from error
 
 
 def _quiet() -> None:
@@ -155,6 +175,8 @@ def _answer(gateway: Gateway, options: Options, known: credentials.Credentials |
 
 def greeting(keys: credentials.Credentials, options: Options) -> str:
     """What the terminal shows once it serves."""
+    from infrastructure.local.demo import CODE  # noqa: PLC0415 - loads the service
+
     url, token = keys.url, keys.api_token
     kept = (
         "AWS is simulated in this process: everything counted here ends with it."
@@ -167,10 +189,9 @@ def greeting(keys: credentials.Credentials, options: Options) -> str:
     return f"""
 Countless serves {url}
 
-  account     {keys.account}, site {keys.site_id}, domain {keys.domain}
+  account     {keys.account}, site {keys.site_id}, also at {url}/s/{CODE}
   API token   {token}
-  domain key  {keys.domain_key}
-  sign in as  {keys.username} with password {keys.password}
+  domain key  {keys.domain_key} (each opens everything here)
 
 Try, in another terminal:
 

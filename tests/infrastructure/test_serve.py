@@ -138,7 +138,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         second = Process("serve", "--port", port, "--credentials", str(tmp_path / "second.json"))
         printed = second.popen.communicate(timeout=PATIENCE)[0]
     assert second.popen.returncode not in (0, None)
-    assert "address already in use" in printed
+    assert f"port {port} of 127.0.0.1 cannot be had (Address already in use)" in printed
     assert not (tmp_path / "second.json").exists()
 
 
