@@ -1,5 +1,6 @@
 """The `countless` command: `import` for everybody, and in a checkout the operator's commands as well."""
 
+import functools
 import importlib
 import sys
 import time
@@ -9,18 +10,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import click
+import httpx
 
 from countless.client import MAXIMUM_HITS, PATIENCE, PageViews, Wait
 from countless.errors import CountlessError
 from countless.importer import COUNT_PERMISSION, Importer, Refusal, Report
 from countless.logs import FORMATS, Source, opened
-from countless.selection import PARTS, ROBOTS_FILES, WELL_KNOWN
+from countless.selection import PARTS, ROBOTS_FILES, WELL_KNOWN, Reason
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar  # what click.progressbar returns has no public name
 
 EXIT_STOPPED = 1
 EXIT_REFUSED = 3
+EXIT_OTHER_FORMAT = 4
+
+FIRST_PATIENCE = 30.0
+"""Seconds to try an address where nobody ever answered: more likely it is wrong than down."""
 
 _STEP = 500
 """Lines between two looks at the progress bar."""
@@ -55,38 +61,56 @@ def main() -> None:
     """Count anything, serverless."""
 
 
-def _import_help() -> str:
-    parts = "\n".join(f"  - {kind}: {' '.join(endings)}" for kind, endings in PARTS.items())
-    robots = ", ".join(sorted(ROBOTS_FILES))
-    return f"""Import the page views of a web server's access log.
+_IMPORT_HELP = """\
+Import the page views of a web server's access log.
 
-    FILE is a log in Apache's and nginx's combined or common format, plain or compressed with gzip; - reads
-    standard input. Lines are sent in the order of the file.
+FILE is a log in Apache's and nginx's combined or common format, plain or compressed with gzip; - reads standard
+input. Lines are sent in the order of the file.
 
-    Page views are GET requests answered with 2xx or 304, except for
+Page views are GET requests answered with 2xx or 304, except for
 
-    \b
+\b
 {parts}
-  - {robots}, and all below {WELL_KNOWN}
+- {robots}, and all below {well_known}
 
-    Documents and downloads (pdf, zip, txt) count. The query is cut off the path; it is only searched for
-    campaigns. Robots and referrer spam are sent too: the service recognises them and does not count them.
+Documents and downloads (pdf, zip, txt) count. The query is cut off the path; it is only searched for campaigns.
+Robots and referrer spam are sent too: the service recognises them and does not count them.
 
-    Visits are told apart by address and browser, with 8 hours between two visits. The common format has no
-    browsers, so that each of its page views is a visit of its own.
+Visits are told apart by address and browser, with 8 hours between two visits. The common format has no browsers,
+so that each of its page views is a visit of its own.
 
-    Every batch carries a key made from its lines. If an import ends early, start the same command again (same
-    file, same --batch): for 24 hours the service knows the batches that it has and counts none twice. Later
-    than that, or when the file has grown since, go on with --from-line where the report says.
+Every batch carries a key made from its lines. If an import ends early, start the same command again (same file,
+same --batch, same --format), from the start or with --from-line where the report says: for 24 hours the service
+knows the batches that it has and counts none twice. Later than that, or when the file has grown since, go on with
+--from-line where the report says. A --from-line amid a batch that has been sent makes that another batch, which
+counts again.
 
-    Exit status: 0 all page views were taken; 1 stopped before the end; 2 wrong usage; 3 the service refused
-    some lines, which are listed.
-    """
+Exit status: 0 all page views were taken; 1 stopped before the end; 2 wrong usage; 3 the service refused some
+lines, which are listed; 4 no line is in the format.
+"""
+
+
+def _import_help() -> str:
+    parts = "\n".join(f"- {kind}: {' '.join(endings)}" for kind, endings in PARTS.items())
+    return _IMPORT_HELP.format(parts=parts, robots=", ".join(sorted(ROBOTS_FILES)), well_known=WELL_KNOWN)
+
+
+def _checked_url(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Refuse as wrong usage what cannot be a site's base."""
+    try:
+        url = httpx.URL(value.strip())
+    except httpx.InvalidURL as error:
+        raise click.BadParameter(f"{value!r}: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise click.BadParameter(f"{value!r} does not begin with https://host or http://host")
+    return value
 
 
 @main.command("import", help=_import_help())
-@click.argument("file")
-@click.option("--url", required=True, help="The site's base: https://host, or https://host/s/CODE.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option(
+    "--url", required=True, callback=_checked_url, help="The site's base: https://host, or https://host/s/CODE."
+)
 @click.option(
     "--token",
     required=True,
@@ -108,22 +132,31 @@ def _import_help() -> str:
     type=click.FloatRange(0),
     default=PATIENCE,
     show_default=True,
-    help="Seconds to keep trying while the service does not answer.",
+    help=f"Seconds to keep trying while the service does not answer; at first at most {FIRST_PATIENCE:.0f} to connect.",
 )
 def import_log(  # noqa: PLR0913, PLR0917 - one argument for each option
     file: str, url: str, token: str, layout: str, batch: int, from_line: int, patience: float
 ) -> None:
     """Send the log, report, and leave with the status that the help promises."""
     begun = time.monotonic()
-    with PageViews(url, token, patience=patience, on_wait=_say_wait) as service:
+    on_wait = functools.partial(_say_wait, patience)
+    with PageViews(url, token, patience=patience, first_patience=FIRST_PATIENCE, on_wait=on_wait) as service:
         importer = Importer(service, FORMATS[layout], batch, from_line, on_refused=_say_refusal)
         problem = _run(importer, file)
-    click.echo(as_text(importer.report, time.monotonic() - begun))
-    if problem:
-        click.echo(f"Stopped: {problem}\n{_advice(importer.report)}", err=True)
+    report = importer.report
+    if problem and not report.lines:
+        click.echo(f"Stopped: {problem}", err=True)
         sys.exit(EXIT_STOPPED)
-    if importer.report.refused:
+    click.echo(as_text(report, time.monotonic() - begun))
+    if problem:
+        click.echo(f"Stopped: {problem}\n{_advice(report)}", err=True)
+        sys.exit(EXIT_STOPPED)
+    if report.refused:
         sys.exit(EXIT_REFUSED)
+    if report.excluded[Reason.MALFORMED] == report.lines - report.skipped > 0:
+        lines = f"No line from {from_line} on" if report.skipped else "No line"
+        click.echo(f"{lines} is in the {layout} format; see --format", err=True)
+        sys.exit(EXIT_OTHER_FORMAT)
 
 
 def _run(importer: Importer, file: str) -> str:
@@ -210,8 +243,14 @@ def as_text(report: Report, seconds: float) -> str:
     return "\n".join(f"{name:<58} {value:>12}" for name, value in shown)
 
 
-def _say_wait(wait: Wait) -> None:
-    if wait.seconds >= 1:
+def _say_wait(patience: float, wait: Wait) -> None:
+    """The first failure of a request says what and where; those that follow only that we are still at it."""
+    if wait.failures == 1:
+        option = " (--patience)" if wait.limit == patience else ""
+        click.echo(f"{wait.reason}: trying again for up to {wait.limit:.0f} s{option}", err=True)
+    elif wait.seconds >= 1 and wait.failures:
+        click.echo(f"trying again in {wait.seconds:.0f} s", err=True)
+    elif wait.seconds >= 1:
         click.echo(f"{wait.reason}: trying again in {wait.seconds:.0f} s", err=True)
 
 

@@ -1,6 +1,7 @@
 """A client of the page-view API that waits when told to and repeats what got lost, without counting twice."""
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,6 +110,10 @@ class Wait(NamedTuple):
 
     reason: str
     seconds: float
+    failures: int = 0
+    """How often this request has failed by now; 0 for a wait that a rate limit asks for."""
+    limit: float = 0.0
+    """Seconds for which the request is repeated altogether; 0 likewise."""
 
 
 class PageViews:
@@ -117,9 +122,10 @@ class PageViews:
     `url` is the site's base: `https://host`, or `https://host/s/CODE` where a host serves several sites.
     Requests obey the service's rate limits: a 429 is waited out, and when the last answer said that nothing
     remains, the next request waits for the window first. Network errors and 5xx are repeated with
-    quadratically growing pauses for `patience` seconds, then raise `UnreachableError`. Other refusals raise a
-    `RefusedError`. `transport` replaces the network, `sleep` and `clock` the time; `on_wait` hears of every
-    pause before it begins.
+    quadratically growing pauses for `patience` seconds, then raise `UnreachableError`; connections that fail
+    before there ever was an answer only for `first_patience` seconds, if that is less: the address may be
+    wrong. Other refusals raise a `RefusedError`. `transport` replaces the network, `sleep` and `clock` the time;
+    `on_wait` hears of every pause before it begins.
     """
 
     def __init__(  # noqa: PLR0913 - all after the second are for tests and unusual needs
@@ -129,17 +135,21 @@ class PageViews:
         transport: httpx.BaseTransport | None = None,
         *,
         patience: float = PATIENCE,
+        first_patience: float = math.inf,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         on_wait: Callable[[Wait], None] | None = None,
     ) -> None:
         self._http = httpx.Client(
-            base_url=_api(url),
+            base_url=f"{_base(url)}/api/v0/",
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             transport=transport,
             timeout=_TIMEOUT,
         )
+        self._site = httpx.URL(_base(url)).copy_with(userinfo=b"")
         self._patience = patience
+        self._first_patience = min(patience, first_patience)
+        self._answered = False
         self._sleep = sleep
         self._clock = clock
         self._on_wait = on_wait
@@ -253,21 +263,24 @@ class PageViews:
             except httpx.UnsupportedProtocol as error:
                 raise UnreachableError(str(error)) from error
             except httpx.TransportError as error:
-                problem: str = f"no answer ({type(error).__name__})"
+                problem = f"no answer from {self._site} ({type(error).__name__})"
+                unconnected = isinstance(error, httpx.ConnectError) and not self._answered
+                limit = self._first_patience if unconnected else self._patience
             else:
+                self._answered = True
                 self._note_window(answer)
                 if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
                     self._wait_out(answer)
                     continue
                 if not answer.is_server_error:
                     return answer
-                problem = f"the service answered {answer.status_code}"
+                problem, limit = f"{self._site} answered {answer.status_code}", self._patience
             failures += 1
             first_failure = first_failure or self._clock()
             pause = min(failures**2 * 0.1, _LONGEST_PAUSE)
-            if self._clock() + pause - first_failure > self._patience:
-                raise UnreachableError(f"{problem}, {failures} times")
-            self._pause(problem, pause)
+            if self._clock() + pause - first_failure > limit:
+                raise UnreachableError(f"{problem}, {'once' if failures == 1 else f'{failures} times'}")
+            self._pause(Wait(problem, pause, failures, limit))
 
     def _note_window(self, answer: httpx.Response) -> None:
         """Remember when the window opens again if this answer used it up."""
@@ -279,7 +292,7 @@ class PageViews:
         left = self._open_at - self._clock()
         self._open_at = 0.0
         if 0 < left <= LONGEST_WAIT:
-            self._pause("the rate limit is used up", left)
+            self._pause(Wait("the rate limit is used up", left))
 
     def _wait_out(self, answer: httpx.Response) -> None:
         """Sleep for as long as a 429 asks, at least a second: 0 is a rounded fraction.
@@ -292,18 +305,17 @@ class PageViews:
             seconds = _whole(answer.headers.get("X-Rate-Limit-Reset"))
         if (seconds or 0) > LONGEST_WAIT:
             raise RateLimitedError(answer.status_code, _message(answer), seconds or 0)
-        self._pause("the rate limit is used up", max(1, seconds or 0))
+        self._pause(Wait("the rate limit is used up", max(1, seconds or 0)))
 
-    def _pause(self, reason: str, seconds: float) -> None:
+    def _pause(self, wait: Wait) -> None:
         if self._on_wait is not None:
-            self._on_wait(Wait(reason, seconds))
-        self._sleep(seconds)
+            self._on_wait(wait)
+        self._sleep(wait.seconds)
 
 
-def _api(url: str) -> str:
-    """Where the API is for a site's base; the two addresses that people paste by mistake are understood."""
-    base = url.strip().rstrip("/").removesuffix("/count").removesuffix("/api/v0")
-    return f"{base}/api/v0/"
+def _base(url: str) -> str:
+    """A site's base; the two addresses that people paste by mistake are understood."""
+    return url.strip().rstrip("/").removesuffix("/count").removesuffix("/api/v0")
 
 
 def _moment(when: datetime | str) -> str:

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import zlib
@@ -50,8 +51,11 @@ class Site:
         self.tokens: set[str] = set()
         self.failures: list[Exception | httpx.Response] = []
         self.slept: list[float] = []
+        self.refuses = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.refuses:
+            raise httpx.ConnectError("refused")
         self.tokens.add(request.headers["Authorization"])
         if request.url == f"{URL}/api/v0/me":
             return httpx.Response(200, json={"token": {"name": "importer", "permissions": self.permissions}})
@@ -89,9 +93,9 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
-def run(*arguments: str, stdin: bytes | None = None, token: str = "secret") -> Result:
+def run(*arguments: str, stdin: bytes | None = None, token: str = "secret", url: str = URL) -> Result:
     return CliRunner().invoke(
-        countless.cli.main, ["import", *arguments, "--url", URL], input=stdin, env={"COUNTLESS_TOKEN": token}
+        countless.cli.main, ["import", *arguments, "--url", url], input=stdin, env={"COUNTLESS_TOKEN": token}
     )
 
 
@@ -207,7 +211,7 @@ def test_an_import_that_had_to_stop_says_where_and_ends_right_when_started_again
         "sent": 500,
         "accepted": 250,
     }
-    assert "the service answered 503" in stopped.stderr
+    assert f"Stopped: {URL} answered 503, " in stopped.stderr
     assert "--from-line 500:" in stopped.stderr
     site.answer = accept
     assert run(str(log), "--batch", "250", "--from-line", "500").exit_code == 0
@@ -281,8 +285,8 @@ def test_an_empty_log_sends_nothing(site: Site) -> None:
 def test_a_token_that_may_not_count_is_told_before_anything_is_sent(site: Site, log: Path) -> None:
     site.permissions = 64
     result = run(str(log))
-    assert (result.exit_code, site.batches) == (1, [])
-    assert "the token 'importer' may not record page views" in result.stderr
+    assert (result.exit_code, result.stdout, site.batches) == (1, "", [])
+    assert result.stderr == "Stopped: the token 'importer' may not record page views\n"
 
 
 def test_what_the_service_refuses_as_a_whole_stops_the_import(site: Site, log: Path) -> None:
@@ -292,10 +296,61 @@ def test_what_the_service_refuses_as_a_whole_stops_the_import(site: Site, log: P
     assert "requires 'count' permissions (status 403)" in result.stderr
 
 
-def test_a_file_that_is_not_there_is_told(site: Site, tmp_path: Path) -> None:
-    result = run(str(tmp_path / "none.log"))
-    assert (result.exit_code, site.batches) == (1, [])
-    assert "cannot be read" in result.stderr
+@pytest.mark.parametrize("name", ["none.log", "."])
+def test_a_file_that_is_not_there_or_a_directory_is_wrong_usage(site: Site, tmp_path: Path, name: str) -> None:
+    result = run(str(tmp_path / name))
+    assert (result.exit_code, result.stdout, site.tokens) == (2, "", set())
+    assert "FILE" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["stats.test", "localhost:8000", "ftp://stats.test", "https://", ""])
+def test_an_address_that_cannot_be_a_site_is_wrong_usage(site: Site, log: Path, url: str) -> None:
+    result = run(str(log), url=url)
+    assert (result.exit_code, result.stdout, site.tokens) == (2, "", set())
+    assert "--url" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("patience", "first"),
+    [("300", "for up to 30 s"), ("20", "for up to 20 s (--patience)")],
+)
+def test_where_nobody_ever_answered_is_given_up_soon(site: Site, log: Path, patience: str, first: str) -> None:
+    site.refuses = True
+    result = run(str(log), "--patience", patience)
+    assert (result.exit_code, result.stdout) == (1, "")
+    told = result.stderr.splitlines()
+    assert told[0] == f"no answer from {URL} (ConnectError): trying again {first}"
+    assert told[-1].startswith(f"Stopped: no answer from {URL} (ConnectError), ")
+    assert set(told[1:-1]) <= {f"trying again in {seconds} s" for seconds in range(1, 10)}
+    assert 13 < sum(site.slept) <= min(float(patience), 30)
+
+
+def test_an_outage_during_the_import_has_all_the_patience(site: Site, log: Path) -> None:
+    site.failures = [httpx.ConnectError("refused")] * 12
+    result = run(str(log))
+    assert (result.exit_code, len(site.counted)) == (0, 1000)
+    assert f"no answer from {URL} (ConnectError): trying again for up to 300 s (--patience)\n" in result.stderr
+
+
+def test_a_file_of_another_format_is_told(site: Site) -> None:
+    common = b'192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5\n'
+    result = run("-", stdin=common * 3)
+    assert (result.exit_code, site.batches) == (4, [])
+    assert result.stderr == "No line is in the combined format; see --format\n"
+    later = run("-", "--from-line", "2", stdin=line_of("/").encode() + common)
+    assert (later.exit_code, later.stderr) == (4, "No line from 2 on is in the combined format; see --format\n")
+
+
+@pytest.mark.usefixtures("site")
+def test_lines_of_which_some_are_of_the_format_end_well() -> None:
+    assert run("-", stdin=b"no such line\n" + line_of("/", 404).encode()).exit_code == 0
+    assert run("-", "--from-line", "9", stdin=b"no such line\n").exit_code == 0
+
+
+def test_the_help_has_no_gaps_inside_its_paragraphs() -> None:
+    text = CliRunner().invoke(countless.cli.main, ["import", "--help"]).output.partition("Options:")[0]
+    assert not re.search(r"\S {2,}", text)
+    assert {len(line) - len(line.lstrip()) for line in text.splitlines()[1:] if line} == {2}
 
 
 @pytest.mark.parametrize("damage", ["cut off", "overwritten"])
