@@ -65,7 +65,7 @@ class Manifest:
     counts: tuple[int, ...] = field(default_factory=lambda: tuple(int(kind is Kind.REF) for kind in Kind))
     """How many names of each kind there are."""
     names: tuple[Ref, ...] = ()
-    """Runs of names, oldest first; `low` and `high` are how many runs went into one, twice."""
+    """Runs of names, oldest first; `low` and `high` are both the level of the run."""
     sessions: tuple[Ref, ...] = ()
     """The checkpoint: sessions, later runs over earlier; `high` is the clock of the newest session."""
     titles: tuple[tuple[int, int, int, int], ...] = ()

@@ -19,7 +19,6 @@ from moto.core.models import botocore_stubber
 from chalicelib import wiring
 from chalicelib.aws import clients
 from chalicelib.core import log as log_module
-from chalicelib.core import segments
 from chalicelib.core.errors import Unavailable
 from chalicelib.core.log import Appender
 from chalicelib.core.messages import LIVE, Message
@@ -289,8 +288,3 @@ class Naive:
         if session and self.clock - session["touched"] <= 8 * 3600 and abs(moment - session["last"]) <= 8 * 3600:
             return session
         return None
-
-
-def unpacked(universe: Universe) -> list[Segment]:
-    """Every item of the log as it is stored, superseded ones included."""
-    return [segments.unpack(item.data) for item in wiring.log().read(universe.stream, 0)]
