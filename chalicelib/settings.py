@@ -16,6 +16,8 @@ class Settings:
     """`COUNTLESS_DOCUMENTS_TABLE`: accounts, users, domains, keys."""
     limits_table: str = "countless-limits"
     """`COUNTLESS_LIMITS_TABLE`: how much of its windows each caller has used."""
+    statistics_table: str = "countless-statistics"
+    """`COUNTLESS_STATISTICS_TABLE`: groups, statistics and their values, and what is to be removed of them."""
     log_table: str = "countless-log"
     """`COUNTLESS_LOG_TABLE`: the segments of every stream, the truth that figures are folds of."""
     rollups_table: str = "countless-rollups"
@@ -30,12 +32,24 @@ class Settings:
     """`COUNTLESS_PARKED_QUEUE`: URL of the dead-letter queue of `ingest_queue`."""
     parked_imports_queue: str = ""
     """`COUNTLESS_PARKED_IMPORTS_QUEUE`: URL of the dead-letter queue of `imports_queue`."""
+    removals_queue: str = ""
+    """`COUNTLESS_REMOVALS_QUEUE`: URL of the queue that asks for what was deleted to be removed."""
+    exports_queue: str = ""
+    """`COUNTLESS_EXPORTS_QUEUE`: URL of the queue that asks for exports to be made."""
+    parked_exports_queue: str = ""
+    """`COUNTLESS_PARKED_EXPORTS_QUEUE`: URL of the dead-letter queue of `exports_queue`."""
     bucket: str = ""
     """`COUNTLESS_BUCKET`: name of the bucket for bodies too large for a queue, and for generated files."""
     secrets: str = "/countless"
     """`COUNTLESS_SECRETS`: prefix of the parameters that hold the deployment's secrets."""
     limits: str = "on"
     """`COUNTLESS_LIMITS`: `on`, `off`, or changes to the plans such as `api:8/1,export:none`."""
+    url: str = ""
+    """`COUNTLESS_URL`: where clients reach this deployment, for links that it hands out; empty for links that
+    begin at the root.
+    """
+    support: str = ""
+    """`COUNTLESS_SUPPORT`: whom users ask for help, an address of any kind; the APIs' descriptions name it."""
     edge_secret: str = field(default="", repr=False)
     """`COUNTLESS_EDGE_SECRET`: what the CDN's function proves itself with; empty if there is no CDN to
     believe.

@@ -15,6 +15,8 @@ PARKED: Mapping[str, tuple[str, str]] = {
     "ingest": ("COUNTLESS_PARKED_QUEUE", "COUNTLESS_INGEST_QUEUE"),
     "imports": ("COUNTLESS_PARKED_IMPORTS_QUEUE", "COUNTLESS_IMPORTS_QUEUE"),
     "fold": ("COUNTLESS_PARKED_FOLD_QUEUE", "COUNTLESS_FOLD_QUEUE"),
+    "removals": ("COUNTLESS_PARKED_REMOVALS_QUEUE", "COUNTLESS_REMOVALS_QUEUE"),
+    "exports": ("COUNTLESS_PARKED_EXPORTS_QUEUE", "COUNTLESS_EXPORTS_QUEUE"),
 }
 """For each queue the variables with the URLs of its dead-letter queue and of itself."""
 

@@ -26,6 +26,7 @@ LONGEST_RETENTION = 14 * 86400
 """As long as SQS keeps anything: a message parked on a Friday is still there after the holidays."""
 RECEIVES_BEFORE_PARKING = 20
 """What can never be taken in is parked by the functions themselves; what met outages is tried again for hours."""
+EXPORTS_KEPT_DAYS = 3
 BODIES_KEPT_DAYS = 30
 """As long as accepted ids are remembered: an older message is never counted, so its body is of no use."""
 
@@ -41,16 +42,19 @@ class Visibility:
     ingest: int = 360
     imports: int = 360
     fold: int = 720
+    removals: int = 1800
+    exports: int = 1800
 
     @classmethod
     def all(cls, seconds: int) -> Visibility:
         """The same for every queue."""
-        return cls(ingest=seconds, imports=seconds, fold=seconds)
+        return cls(ingest=seconds, imports=seconds, fold=seconds, removals=seconds, exports=seconds)
 
 
 ENVIRONMENT: Mapping[str, str] = {
     "COUNTLESS_DOCUMENTS_TABLE": "DocumentsTable",
     "COUNTLESS_LIMITS_TABLE": "LimitsTable",
+    "COUNTLESS_STATISTICS_TABLE": "StatisticsTable",
     "COUNTLESS_LOG_TABLE": "LogTable",
     "COUNTLESS_ROLLUPS_TABLE": "RollupsTable",
     "COUNTLESS_INGEST_QUEUE": "IngestQueue",
@@ -59,6 +63,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "COUNTLESS_PARKED_QUEUE": "IngestParkedQueue",
     "COUNTLESS_PARKED_IMPORTS_QUEUE": "ImportsParkedQueue",
     "COUNTLESS_PARKED_FOLD_QUEUE": "FoldParkedQueue",
+    "COUNTLESS_REMOVALS_QUEUE": "RemovalsQueue",
+    "COUNTLESS_PARKED_REMOVALS_QUEUE": "RemovalsParkedQueue",
+    "COUNTLESS_EXPORTS_QUEUE": "ExportsQueue",
+    "COUNTLESS_PARKED_EXPORTS_QUEUE": "ExportsParkedQueue",
     "COUNTLESS_BUCKET": "Bucket",
 }
 """Each variable that the functions' settings read, and the resource that CloudFormation's `Ref` gives for it:
@@ -75,11 +83,14 @@ def resources(prefix: str | None = None, visibility: Visibility | None = None) -
     found = {
         "DocumentsTable": _table({"pk": "S", "sk": "S"}),
         "LimitsTable": _table({"pk": "S"}, kept=False),
+        "StatisticsTable": _table({"pk": "S", "sk": "S"}),
         "LogTable": _table({"stream": "S", "number": "N"}),
         "RollupsTable": _table({"pk": "S", "sk": "S"}),
         **_queue("Ingest", hidden.ingest),
         **_queue("Imports", hidden.imports, fifo=True),
         **_queue("Fold", hidden.fold, fifo=True),
+        **_queue("Removals", hidden.removals),
+        **_queue("Exports", hidden.exports),
         "Bucket": _bucket(),
     }
     if prefix is not None:
@@ -159,6 +170,13 @@ def _bucket() -> Resource:
                         "Status": "Enabled",
                         "Prefix": "bodies/",
                         "ExpirationInDays": BODIES_KEPT_DAYS,
+                    },
+                    {
+                        # A net below the hourly job that deletes them after a day.
+                        "Id": "exports",
+                        "Status": "Enabled",
+                        "Prefix": "exports/",
+                        "ExpirationInDays": EXPORTS_KEPT_DAYS,
                     },
                     {
                         "Id": "unfinished-uploads",

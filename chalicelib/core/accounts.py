@@ -9,7 +9,7 @@ from enum import IntFlag, StrEnum
 class Permission(IntFlag):
     """What a key may do. Values are stored and shown to clients, so they never change.
 
-    The first seven are GoatCounter's (contract page views, section 1.3).
+    The first seven are GoatCounter's (contract page views, section 1.3), the next three are for statistics.
     """
 
     NOTHING = 1
@@ -19,6 +19,9 @@ class Permission(IntFlag):
     SITE_CREATE = 16
     SITE_UPDATE = 32
     STATS = 64
+    STATISTICS_READ = 128
+    STATISTICS_WRITE = 256
+    DOMAINS = 512
 
 
 class Collect(IntFlag):
@@ -73,6 +76,8 @@ class Site:
     first_hit_at: int = 0
     received_data: bool = False
     """Whether anything was ever counted here."""
+    limits: str = ""
+    """Changes to the deployment's plans for requests to this site, as `limits.plans` reads them."""
 
     @property
     def stream(self) -> str:
@@ -126,6 +131,36 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose statistics are meant: every key under which they are stored begins with it."""
+
+    account: str
+    domain: str
+    """The id of the statistics facet, `dom_…`, never given twice."""
+
+    @property
+    def entity(self) -> str:
+        """The id of the domain that this is a facet of; the facet's id is made from it (`facet_id`)."""
+        return self.domain[len(DOMAIN_PREFIX) : -FACET_LENGTH]
+
+
+DOMAIN_PREFIX = "dom_"
+FACET_LENGTH = 6
+"""Characters that tell a facet from an earlier one of the same domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsDomain:
+    """The statistics facet of a domain: what the statistics API calls a domain. Times are Unix seconds."""
+
+    scope: Scope
+    name: str
+    """Unique among the account's statistics facets."""
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """What is counted about, with a facet for each surface that knows it; a surface makes and removes its
     own.
@@ -136,6 +171,7 @@ class Domain:
     name: str
     created_at: int = 0
     site: Site | None = None
+    statistics: StatisticsDomain | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ CountlessError
 ├── Forbidden              known, but not allowed to do this           (403)
 ├── NotFound               absent, or not the caller's                 (404)
 ├── Invalid                the request breaks a rule                   (400)
+├── Taken                  what is to be made is there already         (409)
 ├── RateLimited            too many requests; says when to come back   (429)
 ├── Unavailable            a service we stand on cannot answer now     (503)
+├── Uncertain              a write whose answer was lost               (500)
 ├── Conflict               somebody else wrote first; try again        (never leaves the process)
 ├── BrokenLog              the log contradicts itself                  (500, with an alarm)
 └── Poison                 a message that no retry can mend            (parked in the dead-letter queue)
@@ -49,6 +51,14 @@ class Invalid(CountlessError):
         self.fields = fields or {}
 
 
+class Taken(CountlessError):
+    """What is to be made is there already; the message says what, in a sentence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class RateLimited(CountlessError):
     """The caller's window is used up. `limit` is its size, `reset` the seconds (a fraction) until it opens again."""
 
@@ -60,6 +70,10 @@ class RateLimited(CountlessError):
 
 class Unavailable(CountlessError):
     """Something we stand on cannot answer now; nothing was accepted, the caller may try again."""
+
+
+class Uncertain(CountlessError):
+    """The answer of a write that must not be repeated was lost: it took effect once, or not at all."""
 
 
 class Conflict(CountlessError):

@@ -44,6 +44,10 @@ class Key:
     last_used: int = 0
     """In Unix seconds, kept to the day; 0 for never."""
     revoked: bool = False
+    domain: str = ""
+    """The statistics domain that it opens, `dom_…`; empty for none."""
+    limits: str = ""
+    """Changes to the deployment's plans for requests with this key, as `limits.plans` reads them."""
 
     def covers(self, site: int) -> bool:
         """Whether it may touch this site of its account."""
