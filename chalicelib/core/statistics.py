@@ -131,6 +131,20 @@ class Span:
     last: str | None = None
 
 
+Row = tuple[str, str, str, str, str, str]
+"""A value as exports tell it: id and name of its group, id and name of its statistic, day, and number in digits."""
+
+
+class Rows(NamedTuple):
+    """Some rows of an export, in the order of storage. Where one batch ends and the next begins is for the data
+    alone to say, so that a reader who goes on after any of them meets the same batches.
+    """
+
+    after: str
+    """Names the last that the batch holds: where to go on."""
+    rows: list[Row]
+
+
 T = TypeVar("T")
 
 
