@@ -1,0 +1,226 @@
+"""Calls to DynamoDB that several stores make: consistent reads of many items, transactions, writes that happen once.
+
+What goes wrong is told in our own words: `Unavailable` if nothing was done, `Uncertain` if nobody can say.
+"""
+
+import random
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
+
+from chalicelib.core.errors import Unavailable, Uncertain
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+Item = Mapping[str, Any]
+"""As DynamoDB has it: attribute names to typed values."""
+AT_ONCE = 100
+"""Keys of one BatchGetItem, and members of one transaction."""
+DELETED_AT_ONCE = 25
+TRIES = 12
+FAILED = "ConditionalCheckFailed"
+_LATER = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+}
+"""What DynamoDB refuses for now, without having done anything."""
+_COLLIDED = {"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError", "None"}
+
+
+class Key(NamedTuple):
+    """Where an item stands."""
+
+    table: str
+    pk: str
+    sk: str
+
+    @property
+    def words(self) -> dict[str, dict[str, str]]:
+        """As DynamoDB wants it."""
+        return {"pk": {"S": self.pk}, "sk": {"S": self.sk}}
+
+
+class Cancelled(Exception):
+    """A transaction did nothing, for a condition of one of its members does not hold.
+
+    `reasons` are DynamoDB's codes in the order of the members; `items` what stood there instead, where that was
+    asked for.
+    """
+
+    def __init__(self, reasons: Sequence[str], items: Sequence[Item | None]) -> None:
+        super().__init__(f"{list(reasons)}")
+        self.reasons = reasons
+        self.items = items
+
+    def failed(self, member: int) -> bool:
+        """Whether this member's condition does not hold."""
+        return self.reasons[member] == FAILED
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns what AWS could not do into `Unavailable`: around calls that may be repeated."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise Unavailable(f"DynamoDB: {code(error)}") from error
+
+
+def code(error: Exception) -> str:
+    """DynamoDB's code for an error, or the kind of failure on the way to it."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"]
+    return type(error).__name__
+
+
+def fetch(client: "DynamoDBClient", keys: Collection[Key]) -> dict[Key, Item | None]:
+    """Reads items, each as it is at one moment of this call; None for those that are not there.
+
+    Raises:
+        Unavailable: DynamoDB does not answer, or leaves keys unread again and again.
+    """
+    found: dict[Key, Item | None] = dict.fromkeys(keys)
+    left = list(found)
+    for attempt in range(TRIES):
+        if attempt:
+            pause(attempt)
+        unread: list[Key] = []
+        for start in range(0, len(left), AT_ONCE):
+            unread += _fetch(client, left[start : start + AT_ONCE], found)
+        left = unread
+        if not left:
+            return found
+    raise Unavailable("DynamoDB leaves keys unread")
+
+
+def _fetch(client: "DynamoDBClient", keys: Sequence[Key], found: dict[Key, Item | None]) -> list[Key]:
+    """Reads what one call can, and says what it left."""
+    wanted: dict[str, Any] = {}
+    for key in keys:
+        wanted.setdefault(key.table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key.words)
+    with answering():
+        answer = client.batch_get_item(RequestItems=wanted)
+    for table, items in answer["Responses"].items():
+        for item in items:
+            found[_key(table, item)] = item
+    unread: Mapping[str, Any] = answer.get("UnprocessedKeys", {})
+    return [_key(table, key) for table, left in unread.items() for key in left["Keys"]]
+
+
+def _key(table: str, item: Item) -> Key:
+    return Key(table, item["pk"]["S"], item["sk"]["S"])
+
+
+def query(client: "DynamoDBClient", table: str, pk: str, low: str, high: str, **more: object) -> Iterator[Item]:
+    """The items of a partition with sort keys from `low` to `high`, both included, in order, page by page.
+
+    Raises:
+        Unavailable: DynamoDB does not answer.
+    """
+    asked: dict[str, Any] = {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :pk AND sk BETWEEN :low AND :high",
+        "ExpressionAttributeValues": {":pk": {"S": pk}, ":low": {"S": low}, ":high": {"S": high}},
+        "ConsistentRead": True,
+        **more,
+    }
+    while True:
+        with answering():
+            page = client.query(**asked)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def transact(client: "DynamoDBClient", members: Sequence[Mapping[str, Any]]) -> None:
+    """Does all of it or nothing. The caller must recognise its own work: a repeated call may find it done.
+
+    Raises:
+        Cancelled: a condition does not hold.
+        Unavailable: DynamoDB does not answer, or too many others write the same items.
+    """
+    told = [_telling(member) for member in members]
+    for attempt in range(TRIES):
+        if attempt:
+            pause(attempt)
+        try:
+            client.transact_write_items(TransactItems=told)  # type: ignore[arg-type]
+        except client.exceptions.TransactionCanceledException as error:
+            response: Mapping[str, Any] = error.response
+            reasons = response.get("CancellationReasons", [])
+            codes = [reason.get("Code", "None") for reason in reasons]
+            if FAILED in codes or not set(codes) <= _COLLIDED:
+                raise Cancelled(codes, [reason.get("Item") for reason in reasons]) from None
+        except (BotoCoreError, ClientError) as error:
+            if code(error) not in _LATER:
+                raise Unavailable(f"DynamoDB: {code(error)}") from error
+        else:
+            return
+    raise Unavailable("too many write the same at once")
+
+
+def _telling(member: Mapping[str, Any]) -> dict[str, Any]:
+    """A transaction's member that shows what stood in its way."""
+    ((operation, words),) = member.items()
+    return {operation: {**words, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
+
+
+def update(client: "DynamoDBClient", **words: Any) -> Item:  # noqa: ANN401 - as DynamoDB has them
+    """An update that happens at most once. `client` makes one attempt only (`clients.dynamodb_once`).
+
+    Returns the attributes that `ReturnValues` asks for.
+
+    Raises:
+        Cancelled: its condition does not hold.
+        Unavailable: nothing was done.
+        Uncertain: the answer was lost.
+    """
+    for attempt in range(TRIES):
+        if attempt:
+            pause(attempt)
+        try:
+            return client.update_item(**words).get("Attributes", {})
+        except ClientError as error:
+            if code(error) == "ConditionalCheckFailedException":
+                raise Cancelled([FAILED], [None]) from None
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+                raise Uncertain(f"DynamoDB: {code(error)}") from error
+            if code(error) not in _LATER:
+                raise Unavailable(f"DynamoDB: {code(error)}") from error
+        except (ConnectTimeoutError, EndpointConnectionError) as error:
+            raise Unavailable(f"DynamoDB: {code(error)}") from error  # it was never asked
+        except BotoCoreError as error:
+            raise Uncertain(f"DynamoDB: {code(error)}") from error
+    raise Unavailable("too many write the same at once")
+
+
+def delete(client: "DynamoDBClient", keys: Sequence[Key]) -> None:
+    """Deletes items, at most `DELETED_AT_ONCE`; those that are gone are fine.
+
+    Raises:
+        Unavailable: not all of them are deleted.
+    """
+    requests: dict[str, Any] = {}
+    for key in keys:
+        requests.setdefault(key.table, []).append({"DeleteRequest": {"Key": key.words}})
+    for attempt in range(TRIES):
+        if attempt:
+            pause(attempt)
+        with answering():
+            requests = dict(client.batch_write_item(RequestItems=requests).get("UnprocessedItems", {}))
+        if not requests:
+            return
+    raise Unavailable("DynamoDB leaves items undeleted")
+
+
+def pause(attempt: int) -> None:
+    """Waits a little, longer each time and never as long as another does."""
+    time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))  # noqa: S311 - no secret
