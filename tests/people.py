@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
-from chalicelib.core.accounts import Permission
+from chalicelib.core.accounts import Permission, Scope
 from tests.front import FrontDoor, Reply
 
 _numbers = itertools.count(1)
@@ -45,10 +45,19 @@ class Person:
     def post(self, path: str, **kwargs: Any) -> Reply:
         return self.ask("POST", path, **kwargs)
 
-    def key(self, permissions: int, sites: tuple[int, ...] = (-1,)) -> str:
-        """The token of another key of this account."""
+    @property
+    def scope(self) -> Scope:
+        """The domain that the token opens for statistics."""
+        return self.created.statistics.scope
+
+    def key(self, permissions: int, sites: tuple[int, ...] = (-1,), domain: str | None = None, limits: str = "") -> str:
+        """The token of another key of this account; for the same domain, unless another or none ("") is named."""
         account, owner = self.created.account.id, self.created.user.id
-        return wiring.accounts().issue_key(account, owner, "another", Permission(permissions), sites)[1]
+        domain = self.scope.domain if domain is None else domain
+        _, token = wiring.accounts().issue_key(
+            account, owner, "another", Permission(permissions), sites, domain=domain, limits=limits
+        )
+        return token
 
 
 def settle(front: FrontDoor, code: str | None = None, cname: str | None = None) -> Person:

@@ -15,11 +15,22 @@ from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
-from chalicelib.core import keys, passwords
-from chalicelib.core.accounts import Account, Permission, Roster, Site, User
+from chalicelib.core import ids, keys, passwords
+from chalicelib.core.accounts import (
+    EVERYTHING,
+    Account,
+    Permission,
+    Roster,
+    Scope,
+    Site,
+    StatisticsDomain,
+    User,
+    facet_id,
+)
 from chalicelib.core.caches import Memory
 from chalicelib.core.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from chalicelib.core.keys import Key
+from chalicelib.core.limits import plans
 from chalicelib.settings import Settings
 
 from . import records
@@ -32,8 +43,6 @@ LONGEST_NAME = 255
 """Bytes of a site's code or host: whoever asks for a longer one need not be looked for. DynamoDB refuses such keys."""
 _DAY = 86_400
 _HALF_DAY = 43_200
-EVERYTHING = Permission(126)
-"""Every permission there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Created:
     account: Account
     user: User
     site: Site
+    statistics: StatisticsDomain
     key: Key
     token: str = field(repr=False)
 
@@ -74,8 +84,8 @@ class Accounts:
         code: str | None = None,
         cname: str | None = None,
     ) -> Created:
-        """Makes an account with its first user, domain, site and a key that may do everything; all or
-        nothing.
+        """Makes an account with its first user, a domain that is a site and has statistics, and a key that may do
+        everything with both; all or nothing.
 
         Raises:
             Invalid: the user's name, the mail address, the code or the host is taken.
@@ -91,18 +101,19 @@ class Accounts:
             created_at=now,
         )
         site = self._new_site(account.id, code, cname, now)
-        key = Key(_id(), account.id, name, EVERYTHING, user.id, created=now)
+        facet = StatisticsDomain(Scope(account.id, facet_id(site.domain)), domain, now, now)
+        key = Key(_id(), account.id, name, EVERYTHING, user.id, created=now, domain=facet.scope.domain)
         token = keys.token()
         self._create(
             [
                 *records.new_account(account),
                 *records.new_user(user),
-                *records.new_site(domain, site),
+                *records.new_site(domain, site, facet),
                 *records.new_key(key, keys.digest(token)),
             ]
         )
         self._public.clear()
-        return Created(account, user, site, key, token)
+        return Created(account, user, site, facet, key, token)
 
     def create_site(self, account: str, domain: str, code: str | None = None, cname: str | None = None) -> Site:
         """Makes a domain with a site facet; without a code it gets a random one.
@@ -116,16 +127,34 @@ class Accounts:
         self._public.clear()
         return site
 
-    def issue_key(
+    def issue_key(  # noqa: PLR0913 - what a key is
         self,
         account: str,
         owner: int,
         name: str,
         permissions: Permission = EVERYTHING,
         sites: Sequence[int] = (keys.ALL_SITES,),
+        *,
+        domain: str = "",
+        limits: str = "",
     ) -> tuple[Key, str]:
-        """Makes a key, and the token that nobody will be told again."""
-        key = Key(_id(), account, name, permissions, owner, tuple(sites), created=int(self._clock()))
+        """Makes a key, and the token that nobody will be told again. `domain` is the id of a statistics facet of
+        the account.
+
+        Raises:
+            Invalid: the limits cannot be read.
+        """
+        key = Key(
+            _id(),
+            account,
+            name,
+            permissions,
+            owner,
+            tuple(sites),
+            created=int(self._clock()),
+            domain=domain,
+            limits=_checked(limits),
+        )
         token = keys.token()
         self._create(records.new_key(key, keys.digest(token)))
         self._strangers.forget(keys.digest(token))
@@ -240,7 +269,7 @@ class Accounts:
     def _new_site(self, account: str, code: str | None, cname: str | None, now: int) -> Site:
         return Site(
             account=account,
-            domain=_id(),
+            domain=ids.ordered(now),
             id=self._next("site"),
             code=(code or f"serve-{_id(6)}").lower(),
             cname=cname.lower() if cname else None,
@@ -301,6 +330,19 @@ def _answering() -> Iterator[None]:
         raise
     except PynamoDBException as error:
         raise Unavailable(f"documents: {error.cause_response_code or type(error.cause).__name__}") from error
+
+
+def _checked(limits: str) -> str:
+    """Changes to the plans, or none, as they are.
+
+    Raises:
+        Invalid: they cannot be read.
+    """
+    try:
+        plans(limits or "on")
+    except ValueError as error:
+        raise Invalid(f"limits: {error}") from None
+    return limits
 
 
 def _id(length: int = 12) -> str:

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.core.accounts import Account, Collect, Domain, Permission, Role, Roster, Site, User
+from chalicelib.core.accounts import (
+    Account,
+    Collect,
+    Domain,
+    Permission,
+    Role,
+    Roster,
+    Scope,
+    Site,
+    StatisticsDomain,
+    User,
+)
 from chalicelib.core.keys import Key
 
 from .tables import (
@@ -57,8 +68,19 @@ def new_user(user: User) -> list[New]:
     ]
 
 
-def new_site(name: str, site: Site) -> list[New]:
-    """The items of a new domain with a site facet."""
+def taken_statistics(account: str) -> str:
+    """The partition of the names that an account's statistics facets have."""
+    return f"taken#statistics#{account}"
+
+
+def new_name(facet: StatisticsDomain) -> Taken:
+    """The item that keeps a statistics facet's name for it."""
+    scope = facet.scope
+    return Taken(taken_statistics(scope.account), facet.name, account=scope.account, domain=scope.domain)
+
+
+def new_site(name: str, site: Site, facet: StatisticsDomain | None = None) -> list[New]:
+    """The items of a new domain with a site facet, and maybe one for statistics."""
     document = DomainDocument(
         partition(site.account),
         f"domain#{site.domain}",
@@ -73,6 +95,7 @@ def new_site(name: str, site: Site) -> list[New]:
         collect_regions=set(site.collect_regions) or None,
         first_hit_at=site.first_hit_at,
         received_data=site.received_data,
+        limits=site.limits or None,
     )
 
     def pointer(kind: str, value: str) -> Taken:
@@ -85,6 +108,9 @@ def new_site(name: str, site: Site) -> list[New]:
     ]
     if site.cname:
         documents.append(New(pointer("taken#cname", site.cname), "cname"))
+    if facet:
+        put_facet(document, facet)
+        documents.append(New(new_name(facet), "domain"))
     return documents
 
 
@@ -99,11 +125,13 @@ def new_key(key: Key, digest: str) -> list[New]:
                 account=key.account,
                 name=key.name,
                 permissions=int(key.permissions),
-                sites=set(key.sites),
+                sites=set(key.sites) or None,
                 owner=key.owner,
                 created=key.created,
                 last_used=key.last_used,
                 revoked=key.revoked,
+                domain=key.domain or None,
+                limits=key.limits or None,
             ),
             "id",
         ),
@@ -119,10 +147,12 @@ def key(document: KeyDocument) -> Key:
         name=document.name,
         permissions=Permission(int(document.permissions)),
         owner=int(document.owner),
-        sites=tuple(sorted(int(site) for site in document.sites)),
+        sites=tuple(sorted(int(site) for site in document.sites or ())),
         created=int(document.created),
         last_used=int(document.last_used),
         revoked=document.revoked,
+        domain=document.domain or "",
+        limits=document.limits or "",
     )
 
 
@@ -160,6 +190,26 @@ def _domain(document: DomainDocument) -> Domain:
         document.name,
         int(document.created_at),
         site(document),
+        facet(document),
+    )
+
+
+def put_facet(document: DomainDocument, facet: StatisticsDomain) -> None:
+    """Gives a domain's item a statistics facet."""
+    document.statistics, document.statistics_name = facet.scope.domain, facet.name
+    document.statistics_created_at, document.statistics_updated_at = facet.created_at, facet.updated_at
+
+
+def facet(document: DomainDocument) -> StatisticsDomain | None:
+    """The statistics facet of a domain, if it has one."""
+    domain: str | None = document.statistics
+    if domain is None:
+        return None
+    return StatisticsDomain(
+        Scope(document.pk.removeprefix("account#"), domain),
+        document.statistics_name or "",
+        int(document.statistics_created_at or 0),
+        int(document.statistics_updated_at or 0),
     )
 
 
@@ -181,4 +231,5 @@ def site(document: DomainDocument) -> Site | None:
         created_at=int(document.created_at),
         first_hit_at=int(document.first_hit_at or 0),
         received_data=bool(document.received_data),
+        limits=document.limits or "",
     )

@@ -10,6 +10,7 @@ What is read together stands under one partition key:
     keys#A          K              a key of the account; says under which hash it stands
     token#HASH      key            the key of the token with this SHA-256: what a request looks up
     taken#KIND      VALUE          who has a code, host, user name or mail address: unique in the deployment
+    taken#statistics#A  NAME       the statistics facet with this name, exactly: unique in the account
     sites           N              every site of the deployment (N zero-padded): account and domain
     counter         KIND           the last number given to a site or user; none is ever given twice
 
@@ -74,7 +75,9 @@ class UserDocument(Document, discriminator="user"):
 
 
 class DomainDocument(Document, discriminator="domain"):
-    """A domain; the attributes of a facet are there if the facet is, those of the site facet if `site` is."""
+    """A domain; the attributes of a facet are there if the facet is, those of the site facet if `site` is, those
+    of the statistics facet if `statistics`, its id, is.
+    """
 
     name = UnicodeAttribute()
     created_at = NumberAttribute()
@@ -87,20 +90,27 @@ class DomainDocument(Document, discriminator="domain"):
     collect_regions = UnicodeSetAttribute(null=True)
     first_hit_at = NumberAttribute(null=True)
     received_data = BooleanAttribute(null=True)
+    limits = UnicodeAttribute(null=True)
+    statistics = UnicodeAttribute(null=True)
+    statistics_name = UnicodeAttribute(null=True)
+    statistics_created_at = NumberAttribute(null=True)
+    statistics_updated_at = NumberAttribute(null=True)
 
 
 class KeyDocument(Document, discriminator="key"):
-    """A key, under the hash of its token."""
+    """A key, under the hash of its token. One for no site has no `sites`: DynamoDB keeps no empty set."""
 
     id = UnicodeAttribute()
     account = UnicodeAttribute()
     name = UnicodeAttribute()
     permissions = NumberAttribute()
-    sites: NumberSetAttribute = NumberSetAttribute()
+    sites = NumberSetAttribute(null=True)
     owner = NumberAttribute()
     created = NumberAttribute()
     last_used = NumberAttribute()
     revoked = BooleanAttribute()
+    domain = UnicodeAttribute(null=True)
+    limits = UnicodeAttribute(null=True)
 
 
 class KeyPointer(Document, discriminator="key-pointer"):
@@ -110,7 +120,7 @@ class KeyPointer(Document, discriminator="key-pointer"):
 
 
 class Taken(Document, discriminator="taken"):
-    """Whose a unique name is; for codes and hosts, which domain's."""
+    """Whose a unique name is; for codes and hosts, which domain's, and for statistics, which facet's."""
 
     account = UnicodeAttribute()
     domain = UnicodeAttribute(null=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntFlag, StrEnum
 
+from . import ids
+
 
 class Permission(IntFlag):
     """What a key may do. Values are stored and shown to clients, so they never change.
@@ -22,6 +24,14 @@ class Permission(IntFlag):
     STATISTICS_READ = 128
     STATISTICS_WRITE = 256
     DOMAINS = 512
+
+
+PAGEVIEWS = Permission(127)
+"""What the page-view API knows of permissions, and shows."""
+STATISTICS = Permission.STATISTICS_READ | Permission.STATISTICS_WRITE | Permission.DOMAINS
+"""What the statistics API knows of them."""
+EVERYTHING = (PAGEVIEWS & ~Permission.NOTHING) | STATISTICS
+"""Every permission there is."""
 
 
 class Collect(IntFlag):
@@ -147,6 +157,11 @@ class Scope:
 DOMAIN_PREFIX = "dom_"
 FACET_LENGTH = 6
 """Characters that tell a facet from an earlier one of the same domain."""
+
+
+def facet_id(entity: str) -> str:
+    """A new id for the statistics facet of a domain, never given twice."""
+    return f"{DOMAIN_PREFIX}{entity}{ids.chance(FACET_LENGTH)}"
 
 
 @dataclass(frozen=True, slots=True)

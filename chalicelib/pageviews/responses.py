@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from chalicelib.core.accounts import Site, User
+from chalicelib.core.accounts import PAGEVIEWS, Site, User
 from chalicelib.core.errors import CountlessError, Forbidden, Invalid, NotFound, RateLimited, Unauthenticated
 from chalicelib.core.keys import ONLY_ADMINS, Key
 from chalicelib.core.limits import duration
@@ -230,7 +230,7 @@ def me(user: User, key: Key, parent: Site) -> dict[str, Any]:
             "created_at": _time(user.created_at),
             "updated_at": None,
         },
-        "token": {"name": key.name, "permissions": int(key.permissions), "sites": list(key.sites)},
+        "token": {"name": key.name, "permissions": int(key.permissions & PAGEVIEWS), "sites": list(key.sites)},
     }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
-from chalicelib.aws.accounts import EVERYTHING, Accounts
+from chalicelib.aws.accounts import Accounts
 from chalicelib.aws.tables import UserDocument
 from chalicelib.core import passwords
-from chalicelib.core.accounts import Site
+from chalicelib.core.accounts import EVERYTHING, Site
 from chalicelib.core.errors import NotFound, Unauthenticated
 from infrastructure.local.credentials import Credentials
 

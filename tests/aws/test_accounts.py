@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from botocore.exceptions import ConnectTimeoutError
 
 from chalicelib.aws.accounts import Accounts, Created
 from chalicelib.core import keys, passwords
-from chalicelib.core.accounts import Permission
+from chalicelib.core.accounts import EVERYTHING, Permission
 from chalicelib.core.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from chalicelib.settings import settings
 from tests.conftest import World
@@ -65,9 +66,11 @@ def test_an_account_comes_with_a_user_a_site_and_a_key(store: Accounts) -> None:
     roster = store.roster(created.account.id)
     assert roster.account == created.account
     assert roster.users == (created.user,)
-    assert [domain.site for domain in roster.domains] == [created.site]
+    assert [(domain.site, domain.statistics) for domain in roster.domains] == [(created.site, created.statistics)]
     assert (created.site.code, created.site.cname) == ("complete", "complete.example.com")
     assert store.key(created.token) == created.key
+    assert (created.key.permissions, created.key.domain) == (EVERYTHING, created.statistics.scope.domain)
+    assert (created.statistics.name, created.statistics.scope.entity) == ("complete.example", created.site.domain)
     assert passwords.fits("correct horse", roster.users[0].password)
     assert not passwords.fits("correct cow", roster.users[0].password)
 
@@ -222,11 +225,35 @@ def test_a_table_that_does_not_answer_is_unavailable_and_says_nothing_of_the_key
     assert token not in repr(error.value)
 
 
-def test_a_limited_key_is_stored_as_it_was_issued(store: Accounts) -> None:
+def test_a_key_is_stored_as_it_was_issued(store: Accounts) -> None:
+    """Whether it is for one site or for none, with a domain and limits of its own or without."""
     created = made(store, "limited")
-    key, token = store.issue_key(created.account.id, created.user.id, "k", Permission.STATS, [created.site.id])
-    assert Accounts(settings()).key(token) == key
-    assert key.sites == (created.site.id,)
+    account, owner, domain = created.account.id, created.user.id, created.statistics.scope.domain
+    one, token = store.issue_key(account, owner, "k", Permission.STATS, [created.site.id])
+    none, other = store.issue_key(account, owner, "n", Permission.DOMAINS, [], domain=domain, limits="api2:9/60")
+    assert [Accounts(settings()).key(found) for found in (token, other)] == [one, none]
+    assert (one.sites, one.domain, one.limits) == ((created.site.id,), "", "")
+    assert (none.sites, none.domain, none.limits) == ((), domain, "api2:9/60")
+    assert not none.covers(created.site.id)
+
+
+def test_a_key_from_before_there_were_domains_and_limits_has_neither(store: Accounts, world: World) -> None:
+    created = made(store, "aged")
+    key = {"pk": {"S": f"token#{keys.digest(created.token)}"}, "sk": {"S": "key"}}
+    client = world.session.client("dynamodb")
+    client.update_item(
+        TableName=settings().documents_table,
+        Key=key,
+        UpdateExpression="REMOVE #domain, limits",
+        ExpressionAttributeNames={"#domain": "domain"},
+    )
+    assert store.key(created.token) == replace(created.key, domain="", limits="")
+
+
+def test_limits_that_cannot_be_read_are_refused(store: Accounts) -> None:
+    created = made(store, "unreadable")
+    with pytest.raises(Invalid, match="limits: not a limit: 'api:often'"):
+        store.issue_key(created.account.id, created.user.id, "k", limits="api:often")
 
 
 @pytest.mark.parametrize("name", ["", "a" * 256, "a" * 2000, "é" * 200])
