@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from .aws.limits import Limiter
     from .aws.log import DynamoLog
     from .aws.queues import SqsFolds, SqsIngest
+    from .aws.removals import Removals
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
+    from .aws.statistics import Statistics
     from .core.folding import Folder
     from .core.limits import Local, Window
     from .core.log import Appender
@@ -80,6 +82,29 @@ def ingest() -> "SqsIngest":
         live=given.ingest_queue,
         imports=given.imports_queue,
         bucket=given.bucket,
+    )
+
+
+@cache
+def statistics() -> "Statistics":
+    """Groups, statistics and their values."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.lookup import Tables  # noqa: PLC0415
+    from .aws.statistics import Statistics  # noqa: PLC0415
+
+    tables = Tables(settings().documents_table, settings().statistics_table)
+    return Statistics(clients.dynamodb(), clients.dynamodb_once(), tables, _clock)
+
+
+@cache
+def removals() -> "Removals":
+    """What deletes left to be removed."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.removals import Removals  # noqa: PLC0415
+
+    given = settings()
+    return Removals(
+        clients.dynamodb(), clients.sqs(), table=given.statistics_table, queue=given.removals_queue, clock=_clock
     )
 
 
@@ -156,6 +181,19 @@ def forget() -> None:
     from .aws import clients  # noqa: PLC0415
 
     _threads[0] = threading.local()
-    for made in (accounts, secrets, plans, limiter, pixels, ingest, log, rollups, folds, settings):
+    for made in (
+        accounts,
+        secrets,
+        plans,
+        limiter,
+        pixels,
+        statistics,
+        removals,
+        ingest,
+        log,
+        rollups,
+        folds,
+        settings,
+    ):
         made.cache_clear()
     clients.forget()

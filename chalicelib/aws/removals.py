@@ -28,8 +28,8 @@ GRACE = 60
 """Seconds from a delete to its removal: twice what a request may take."""
 ENOUGH = 20.0
 """Seconds that a function must have left to go on."""
-_LAST = "\U0010ffff"
-"""Sorts after everything that a sort key holds."""
+FIRST, LAST = " ", "~"
+"""Around every sort key of ours: they begin with a letter or a digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Removals:
 
     def waiting(self) -> Iterator[Removal]:
         """Every removal that is not done yet, of all accounts."""
-        return map(_removal, calls.query(self._dynamodb, self._table, PARTITION, " ", _LAST))
+        return map(_removal, calls.query(self._dynamodb, self._table, PARTITION, FIRST, LAST))
 
     def due(self, removal: Removal) -> bool:
         """Whether everybody who knew the deleted thing is done with it."""
@@ -143,17 +143,17 @@ def _ranges(removal: Removal) -> list[tuple[str, str, str]]:
     """Partitions with the first and the last sort key of what is to go."""
     scope, target = removal.scope, removal.target
     if target.startswith(STATISTIC):
-        return [(values(scope), f"{target}#", f"{target}#{_LAST}")]
+        return [(values(scope), f"{target}#", f"{target}$")]
     if target.startswith(GROUP):
         first = STATISTIC + target.removeprefix(GROUP)
         return [
-            (values(scope), first, first + _LAST),
-            (partition(scope), f"statistic-name#{target}#", f"statistic-name#{target}#{_LAST}"),
-            (partition(scope), f"statistic#{first}", f"statistic#{first}{_LAST}"),
+            (values(scope), first, first + LAST),
+            (partition(scope), f"statistic-name#{target}#", f"statistic-name#{target}$"),
+            (partition(scope), f"statistic#{first}", f"statistic#{first}{LAST}"),
         ]
     if not target.startswith(DOMAIN_PREFIX):
         raise ValueError(f"nothing that can be removed: {target!r}")
-    return [(name(scope), " ", _LAST) for name in (values, once, partition)]
+    return [(name(scope), FIRST, LAST) for name in (values, once, partition)]
 
 
 def _removal(item: calls.Item) -> Removal:

@@ -29,6 +29,11 @@ class Memory(Generic[K, V]):
         self.put(key, value)
         return value
 
+    def recall(self, key: K) -> V | None:
+        """The value that is remembered; None if there is none."""
+        kept = self._kept.get(key)
+        return kept[1] if kept is not None and self._fresh(kept[0]) else None
+
     def __contains__(self, key: K) -> bool:
         """Whether it is remembered."""
         kept = self._kept.get(key)

@@ -2,6 +2,7 @@
 
 sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
 rotate_salts    hourly                gives the session keys a new salt once a day
+ask_removals    hourly                asks for removals whose messages were lost
 """
 
 import time
@@ -29,3 +30,12 @@ def sweep(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it ove
 def rotate_salts(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
     """Rotates the salts if they are a day old; asking more often makes up for a missed time."""
     wiring.secrets().rotate(int(time.time()))
+
+
+@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="ask_removals")
+@event_function
+def ask_removals(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Asks for what was deleted long enough ago to be removed, and is not: asking twice is harmless."""
+    for removal in wiring.removals().waiting():
+        if wiring.removals().due(removal):
+            wiring.removals().ask(removal.scope, removal.target, delay=0)

@@ -1,0 +1,443 @@
+"""Changes of values: each one atomic write, and with an idempotency key one transaction that also keeps the answer.
+
+Without a key an update is DynamoDB's `ADD` or `SET` on the month's item. It is sent once: if its answer is lost nobody
+can say whether it counted, and `Uncertain` says so. With a key the new values are computed here and written on
+condition that the old ones are still there, together with a record of what came of it; whoever repeats the update
+finds the record. A batch is made of such transactions, its updates in their order.
+"""
+
+import json
+import secrets
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chalicelib.core import statistics
+from chalicelib.core.accounts import Scope
+from chalicelib.core.errors import CountlessError, Invalid, NotFound, Taken, Unavailable, Uncertain
+from chalicelib.core.statistics import Dated, Group, Method, Once, Statistic, Update
+
+from . import calls
+from .calls import Cancelled, Item, Key
+from .lookup import Look, Place, Reference, Tables, missing
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+KEPT = 86_400
+"""Seconds for which an idempotency key is known (statistics contract, rule 2)."""
+_MONTHS_AT_ONCE = 90
+"""Months' items that one transaction changes, of the hundred that it may have."""
+_MADE_AT_ONCE = 40
+"""Statistics that one transaction makes: each takes two of the hundred."""
+_REUSED = Invalid("Idempotency-Key: was sent with another request before")
+
+Outcome = Statistic | CountlessError
+
+
+class Groups(Protocol):
+    """Where groups come from."""
+
+    def look(self, scope: Scope) -> Look:
+        """What a call begins with."""
+
+    def ensure_group(self, scope: Scope, name: str) -> tuple[Group, bool]:
+        """The group of this name, made if it is not there."""
+
+
+class Updates:
+    """Writes values."""
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        dynamodb_once: "DynamoDBClient",
+        tables: Tables,
+        clock: Callable[[], float],
+        groups: Groups,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._dynamodb_once = dynamodb_once
+        self._tables = tables
+        self._clock = clock
+        self._groups = groups
+
+    # Without a key
+
+    def plain(self, scope: Scope, update: Update) -> Statistic:
+        """Applies an update; see `Statistics.update`."""
+        found = self._places(scope, [update])[_reference(update)]
+        if isinstance(found, CountlessError):
+            raise found
+        now = int(self._clock())
+        key = self._tables.month(scope, found.id, update.day[:7])
+        try:
+            written = calls.update(
+                self._dynamodb_once,
+                TableName=key.table,
+                Key=key.words,
+                ReturnValues="UPDATED_NEW",
+                **_change(update, now),
+            )
+        except Cancelled:
+            raise statistics.already(update) if update.method is Method.CREATE else statistics.beyond() from None
+        value = statistics.tidy(Decimal(written[_attribute(update.day)]["N"]))
+        return _written(found, Dated(update.day, value), now)
+
+    def delete_day(self, scope: Scope, statistic: str, day: str) -> tuple[Dated, int]:
+        """Deletes a day's value; what it was, and when it was deleted.
+
+        Raises:
+            NotFound: there is none.
+        """
+        now = int(self._clock())
+        key = self._tables.month(scope, statistic, day[:7])
+        try:
+            before = calls.update(
+                self._dynamodb_once,
+                TableName=key.table,
+                Key=key.words,
+                ReturnValues="UPDATED_OLD",
+                UpdateExpression="REMOVE #day SET #u = :now",
+                ConditionExpression="attribute_exists(#day)",
+                ExpressionAttributeNames={"#day": _attribute(day), "#u": "u"},
+                ExpressionAttributeValues={":now": {"N": str(now)}},
+            )
+        except Cancelled:
+            raise NotFound("value") from None
+        return Dated(day, statistics.tidy(Decimal(before[_attribute(day)]["N"]))), now
+
+    # With a key
+
+    def batch(self, scope: Scope, updates: Sequence[Update], once: Once | None) -> list[Outcome]:
+        """Applies updates in their order, each exactly once; see `Statistics.batch`."""
+        # Its own calls may be repeated even if the caller's are not.
+        given = once or Once(secrets.token_hex(32), "")
+        outcomes: list[Outcome] = []
+        for number, part in enumerate(_parts(updates)):
+            outcomes += self.once(scope, part, Once(f"{given.key}-{number}", given.request))
+        return outcomes
+
+    def once(self, scope: Scope, updates: Sequence[Update], once: Once) -> list[Outcome]:
+        """Applies updates of at most `_MONTHS_AT_ONCE` months, all of those that can be or, by another call, none.
+
+        Raises:
+            Invalid: the key was used for another request.
+            Unavailable: DynamoDB does not answer, or the values change all the time.
+        """
+        record = self._tables.once(scope, once.key)
+        for attempt in range(calls.TRIES):
+            if attempt:
+                calls.pause(attempt)
+            look = self._groups.look(scope)
+            look.begin(map(_reference, updates), also=[record])
+            if (known := self._known(look.item(record), once)) is not None:
+                return known  # before anything is made: what was deleted since must not come back
+            places = self._places(scope, updates, look)
+            sums = self._sums(look, updates, places)
+            if not sums.changes:
+                return sums.outcomes
+            members = [*sums.members(), self._record(record, once, sums.outcomes)]
+            try:
+                calls.transact(self._dynamodb, members)
+            except Cancelled:
+                continue  # a value changed meanwhile; or our own work is done, and its record says so
+            return sums.outcomes
+        raise Unavailable("values change all the time")
+
+    def _known(self, item: Item | None, once: Once) -> list[Outcome] | None:
+        """What a record says came of the update; None if there is none, or it has ended."""
+        if item is None or int(item["expires"]["N"]) <= self._clock():
+            return None
+        if item["request"]["S"] != once.request:
+            raise _REUSED
+        return [_load(said) for said in json.loads(zlib.decompress(bytes(item["outcomes"]["B"])))]
+
+    def _record(self, key: Key, once: Once, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        now = int(self._clock())
+        said = json.dumps([_dump(outcome) for outcome in outcomes], ensure_ascii=False).encode()
+        return {
+            "Put": {
+                "TableName": key.table,
+                "Item": {
+                    **key.words,
+                    "request": {"S": once.request},
+                    "outcomes": {"B": zlib.compress(said)},
+                    "expires": {"N": str(now + KEPT)},
+                },
+                # DynamoDB removes what has ended some time later.
+                "ConditionExpression": "attribute_not_exists(pk) OR #expires <= :now",
+                "ExpressionAttributeNames": {"#expires": "expires"},
+                "ExpressionAttributeValues": {":now": {"N": str(now)}},
+            }
+        }
+
+    def _sums(
+        self, look: Look, updates: Sequence[Update], places: Mapping[Reference, Place | CountlessError]
+    ) -> "_Sums":
+        keys = [
+            self._tables.month(look.scope, found.id, update.day[:7])
+            for update in updates
+            if isinstance(found := places[_reference(update)], Place)
+        ]
+        look.ahead(keys)
+        sums = _Sums(int(self._clock()))
+        for update in updates:
+            found = places[_reference(update)]
+            if isinstance(found, CountlessError):
+                sums.outcomes.append(found)
+            else:
+                key = self._tables.month(look.scope, found.id, update.day[:7])
+                sums.apply(update, found, key, look.item(key))
+        return sums
+
+    # Where values go
+
+    def _places(
+        self, scope: Scope, updates: Sequence[Update], look: Look | None = None
+    ) -> dict[Reference, Place | CountlessError]:
+        """Where the values of updates go: groups and statistics are made if they are not there.
+
+        What cannot be made, being called by an id, has an error in its place.
+        """
+        months: dict[Reference, str] = {}
+        for update in updates:
+            ref = _reference(update)
+            months[ref] = max(months.get(ref, ""), update.day[:7])
+        for attempt in range(calls.TRIES):
+            if attempt:
+                calls.pause(attempt)
+                look = None
+            look = look or self._groups.look(scope)
+            found = look.places(months)
+            errors = {ref: _cannot_make(look, ref) for ref, place in found.items() if place is None}
+            if all(errors.values()) and self._open(scope, found, months):
+                return {ref: place or errors[ref] or NotFound("statistic") for ref, place in found.items()}
+            self._make(look, {ref: months[ref] for ref, error in errors.items() if error is None})
+        raise Unavailable("a statistic comes and goes")
+
+    def _open(self, scope: Scope, found: Mapping[Reference, Place | None], months: Mapping[Reference, str]) -> bool:
+        """Lets statistics know, before a value is written, of months newer than all that have values.
+
+        Returns whether all of them are still there.
+        """
+        for ref, place in found.items():
+            if place is None or place.newest >= months[ref]:
+                continue
+            key = self._tables.statistic(scope, place.id)
+            try:
+                calls.update(
+                    self._dynamodb,
+                    TableName=key.table,
+                    Key=key.words,
+                    UpdateExpression="SET #newest = :month",
+                    ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(#newest) OR #newest < :month)",
+                    ExpressionAttributeNames={"#newest": "newest"},
+                    ExpressionAttributeValues={":month": {"S": months[ref]}},
+                )
+            except Cancelled:
+                return False
+            except Uncertain as error:
+                raise Unavailable(str(error)) from error  # no value was written yet
+        return True
+
+    def _make(self, look: Look, months: Mapping[Reference, str]) -> None:
+        """Makes the statistics that are not there, and their groups; what others make at the same time is fine."""
+        by_group: dict[str, list[Reference]] = {}
+        for ref in months:
+            by_group.setdefault(ref.group, []).append(ref)
+        for name, references in by_group.items():
+            owner = look.group(name) or self._groups.ensure_group(look.scope, name)[0]
+            for start in range(0, len(references), _MADE_AT_ONCE):
+                some = references[start : start + _MADE_AT_ONCE]
+                self._make_in(look.scope, owner, {ref.statistic: months[ref] for ref in some})
+
+    def _make_in(self, scope: Scope, owner: Group, months: Mapping[str, str]) -> None:
+        now = self._clock()
+        members: list[dict[str, Any]] = [counted(self._tables.group(scope, owner.id), len(months))]
+        for name, month in months.items():
+            number = statistics.statistic_id(owner.id, now)
+            pointer, head = self._tables.statistic_name(scope, owner.id, name), self._tables.statistic(scope, number)
+            members += [
+                _absent(pointer, {"id": {"S": number}}),
+                _absent(
+                    head,
+                    {"name": {"S": name}, "created": {"N": str(int(now))}, "newest": {"S": month}},
+                ),
+            ]
+        try:
+            calls.transact(self._dynamodb, members)
+        except Cancelled:
+            return  # whatever it was, looking again shows it
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What updates come to, one after the other, before anything is written."""
+
+    now: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    changes: dict[Key, dict[str, Decimal]] = field(default_factory=dict)
+    """New values by month's item and day."""
+    _before: dict[Key, dict[str, Decimal | None]] = field(default_factory=dict)
+    """What they are, of the days on which an outcome depends."""
+
+    def apply(self, update: Update, found: Place, key: Key, item: Item | None) -> None:
+        """Applies an update on top of those before it; what is wrong with it is its outcome."""
+        written = self.changes.get(key, {})
+        stored = item.get(_attribute(update.day)) if item else None
+        before = written.get(update.day, Decimal(stored["N"]) if stored else None)
+        if update.day not in written:
+            self._before.setdefault(key, {})[update.day] = before
+        try:
+            value = statistics.moved(before, update)
+        except (Invalid, Taken) as error:
+            self.outcomes.append(error)
+            return
+        self.changes.setdefault(key, {})[update.day] = value
+        self.outcomes.append(_written(found, Dated(update.day, value), self.now))
+
+    def members(self) -> list[dict[str, Any]]:
+        """The members of the transaction that writes the changes if what they depend on still holds."""
+        return [self._member(key, days) for key, days in self.changes.items()]
+
+    def _member(self, key: Key, days: Mapping[str, Decimal]) -> dict[str, Any]:
+        names = {"#u": "u"}
+        values: dict[str, Any] = {":now": {"N": str(self.now)}}
+        changes, conditions = ["#u = :now"], []
+        for day, before in self._before[key].items():
+            name = _attribute(day)
+            names[f"#{name}"] = name
+            if before is None:
+                conditions.append(f"attribute_not_exists(#{name})")
+            else:
+                values[f":before_{name}"] = {"N": statistics.text(before)}
+                conditions.append(f"#{name} = :before_{name}")
+            if day in days:
+                values[f":{name}"] = {"N": statistics.text(days[day])}
+                changes.append(f"#{name} = :{name}")
+        return {
+            "Update": {
+                "TableName": key.table,
+                "Key": key.words,
+                "UpdateExpression": f"SET {', '.join(changes)}",
+                "ConditionExpression": " AND ".join(conditions),
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+            }
+        }
+
+
+def counted(group: Key, number: int) -> dict[str, Any]:
+    """The member of a transaction that changes how many statistics a group has, which must be there."""
+    return {
+        "Update": {
+            "TableName": group.table,
+            "Key": group.words,
+            "UpdateExpression": "ADD #statistics :number",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": {"#statistics": "statistics"},
+            "ExpressionAttributeValues": {":number": {"N": str(number)}},
+        }
+    }
+
+
+def _absent(key: Key, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Put": {
+            "TableName": key.table,
+            "Item": {**key.words, **attributes},
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+    }
+
+
+def _change(update: Update, now: int) -> dict[str, Any]:
+    """An update in DynamoDB's words. A sum must stay in the range, which its old value tells."""
+    names = {"#day": _attribute(update.day), "#u": "u"}
+    values: dict[str, Any] = {":now": {"N": str(now)}}
+    delta = update.delta
+    if delta is None:
+        values[":value"] = {"N": statistics.text(update.value)}
+        created = update.method is Method.CREATE
+        return {
+            "UpdateExpression": "SET #day = :value, #u = :now",
+            **({"ConditionExpression": "attribute_not_exists(#day)"} if created else {}),
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+    exact = statistics.EXACT
+    values |= {
+        ":value": {"N": statistics.text(delta)},
+        ":low": {"N": statistics.text(exact.subtract(-statistics.BOUND, delta))},
+        ":high": {"N": statistics.text(exact.subtract(statistics.BOUND, delta))},
+    }
+    return {
+        "UpdateExpression": "ADD #day :value SET #u = :now",
+        "ConditionExpression": "attribute_not_exists(#day) OR (#day > :low AND #day < :high)",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
+
+
+def _attribute(day: str) -> str:
+    """The attribute of a month's item that has a day's value."""
+    return f"d{day[8:]}"
+
+
+def _reference(update: Update) -> Reference:
+    return Reference(update.group, update.statistic)
+
+
+def _cannot_make(look: Look, ref: Reference) -> NotFound | None:
+    """Why a statistic that is not there cannot be made; None if it can."""
+    if not ref.group or statistics.is_statistic_id(ref.statistic):
+        return missing(ref, group_found=True)
+    if statistics.is_group_id(ref.group) and look.group(ref.group) is None:
+        return missing(ref, group_found=False)
+    return None
+
+
+def _written(found: Place, shown: Dated, now: int) -> Statistic:
+    return Statistic(found.id, found.group.name, found.name, found.created_at, now, shown)
+
+
+def _parts(updates: Sequence[Update]) -> list[list[Update]]:
+    """The updates in as few runs as transactions can hold. By the request alone: a repeated one is cut the same."""
+    parts: list[list[Update]] = []
+    months: set[tuple[str, str, str]] = set()
+    for update in updates:
+        month = (update.group, update.statistic, update.day[:7])
+        if not parts or (month not in months and len(months) == _MONTHS_AT_ONCE):
+            parts.append([])
+            months = set()
+        months.add(month)
+        parts[-1].append(update)
+    return parts
+
+
+_ERRORS: Mapping[str, Callable[[str], CountlessError]] = {"invalid": Invalid, "taken": Taken, "missing": NotFound}
+
+
+def _dump(outcome: Outcome) -> list[Any]:
+    """An outcome as a record keeps it."""
+    match outcome:
+        case Statistic(shown=Dated(day, value)):
+            said = [outcome.id, outcome.group, outcome.name, outcome.created_at, outcome.updated_at]
+            return ["statistic", *said, day, statistics.text(value)]
+        case Invalid():
+            return ["invalid", outcome.message]
+        case Taken():
+            return ["taken", outcome.message]
+        case _:
+            return ["missing", str(outcome)]
+
+
+def _load(said: Sequence[Any]) -> Outcome:
+    kind, *rest = said
+    if kind != "statistic":
+        return _ERRORS[kind](*rest)
+    number, group, name, created, updated, day, value = rest
+    return Statistic(number, group, name, created, updated, Dated(day, Decimal(value)))
