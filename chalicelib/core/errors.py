@@ -6,6 +6,7 @@ CountlessError
 ├── NotFound               absent, or not the caller's                 (404)
 ├── Invalid                the request breaks a rule                   (400)
 ├── Taken                  what is to be made is there already         (409)
+├── TooLarge               more in one request than may be             (413)
 ├── RateLimited            too many requests; says when to come back   (429)
 ├── Unavailable            a service we stand on cannot answer now     (503)
 ├── Uncertain              a write whose answer was lost               (500)
@@ -53,6 +54,14 @@ class Invalid(CountlessError):
 
 class Taken(CountlessError):
     """What is to be made is there already; the message says what, in a sentence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class TooLarge(CountlessError):
+    """More in one request than may be; the message says of what, and how much may be."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

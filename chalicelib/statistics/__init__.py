@@ -1,0 +1,1 @@
+"""The surface for custom statistics: Ossit's protocol, `/v1/api`."""

@@ -1,0 +1,234 @@
+"""Results and errors in the statistics API's words (statistics contract, sections Transport and Objects)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from chalicelib.core import keys, statistics
+from chalicelib.core.accounts import StatisticsDomain
+from chalicelib.core.errors import (
+    CountlessError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Taken,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Uncertain,
+)
+from chalicelib.core.statistics import Bucket, Group, Statistic
+
+from .versions import CHANGELOG, PREFIX, VERSIONS
+
+JSON = "application/json"
+NOT_SET = (
+    "no domain key is set: call ossit.set_domain_key('YOUR_SECRET_KEY'); assigning ossit.domain_key sets a name that "
+    "the client never reads, so that it sends 'Bearer None'"
+)
+NO_SLASHES = 'there is no such path: names of groups and statistics may not contain "/"'
+_LATER = "the service cannot answer now; nothing was changed, try again later"
+_LOST = (
+    "the answer of the database was lost: the update was counted once or not at all; "
+    "with an Idempotency-Key header it is safe to repeat a request"
+)
+_REASONS = {
+    keys.NO_HEADER: 'no domain key: send it as "Authorization: Bearer <domain key>"',
+    keys.WRONG_FORMAT: 'the Authorization header must be "Bearer <domain key>"',
+    keys.UNKNOWN: "this domain key is not known, or not any more",
+}
+
+
+class Said(NamedTuple):
+    """An answer."""
+
+    status: int
+    body: str | bytes
+    headers: Mapping[str, str]
+
+
+class Problem(NamedTuple):
+    """What went wrong, as a caller is told."""
+
+    status: int
+    code: str
+    message: str
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The value of `error`."""
+        # What a message quotes may be no text that UTF-8 can hold.
+        return {"code": self.code, "message": self.message.encode(errors="replace").decode()}
+
+
+def said(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Said:  # noqa: ANN401
+    """An answer in JSON. It is never empty: the client parses every body."""
+    return Said(status, orjson.dumps(value).decode(), {"Content-Type": JSON, **(headers or {})})
+
+
+def problem(error: CountlessError) -> Problem:  # noqa: PLR0911 - one for each kind
+    """What a problem of the core's is called here."""
+    match error:
+        case Invalid():
+            message = error.message or "; ".join(f"{name}: {', '.join(said)}" for name, said in error.fields.items())
+            return Problem(400, "BAD_REQUEST", message)
+        case Unauthenticated():
+            return Problem(401, "UNAUTHORIZED", _REASONS.get(error.reason, error.reason))
+        case Forbidden():
+            return Problem(403, "FORBIDDEN", error.reason)
+        case NotFound():
+            return Problem(404, "NOT_FOUND", f"there is no such {error}")
+        case Taken():
+            return Problem(409, "CONFLICT", error.message)
+        case TooLarge():
+            return Problem(413, "PAYLOAD_TOO_LARGE", error.message)
+        case RateLimited():
+            message = f"more than {error.limit} requests; try again in {round(error.reset)} seconds"
+            return Problem(429, "TOO_MANY_REQUESTS", message)
+        case Unavailable():
+            return Problem(503, "UNAVAILABLE", _LATER)
+        case Uncertain():
+            return Problem(500, "INTERNAL_ERROR", _LOST)
+        case _:
+            return Problem(500, "INTERNAL_ERROR", "something unexpected went wrong")
+
+
+class ApiWords:
+    """What `/v1/api` says when something is wrong: always `{"error": {"code", "message"}}` and nothing else."""
+
+    def failure(self, error: CountlessError) -> Said:
+        """A problem of the core's."""
+        headers = {}
+        if isinstance(error, Unauthenticated):
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, RateLimited):
+            headers["Retry-After"] = str(round(error.reset))
+        return _refused(problem(error), headers)
+
+    def wrong_method(self) -> Said:
+        """The path exists, but not for this method."""
+        return _refused(Problem(405, "METHOD_NOT_ALLOWED", "this path does not know this method"))
+
+    def wrong_type(self) -> Said:
+        """Never said: a body is JSON whatever its type is called."""
+        return _refused(Problem(400, "BAD_REQUEST", "body: must be JSON"))
+
+    def too_large(self) -> Said:
+        """A body larger than a function can be given."""
+        return _refused(Problem(413, "PAYLOAD_TOO_LARGE", "the request's body is too large"))
+
+    def unexpected(self, status: int, code: str) -> Said:
+        """An error of ours."""
+        if status == 503:
+            return _refused(Problem(503, "UNAVAILABLE", f"{_LATER} (code {code})"))
+        message = f"unexpected error code {code}; this has been reported for investigation"
+        return _refused(Problem(status, "INTERNAL_ERROR", message))
+
+
+def _refused(found: Problem, headers: Mapping[str, str] | None = None) -> Said:
+    return said({"error": found.shown}, found.status, headers)
+
+
+# Objects
+
+
+def domain(found: StatisticsDomain, key: str | None = None) -> dict[str, Any]:
+    """A domain; with its key only when that was just made."""
+    return {
+        "id": found.scope.domain,
+        "object": "domain",
+        "name": found.name,
+        **({} if key is None else {"key": key}),
+        "created_at": time(found.created_at),
+        "updated_at": time(found.updated_at),
+    }
+
+
+def group(found: Group) -> dict[str, Any]:
+    """A statistic group."""
+    return {
+        "id": found.id,
+        "object": "statistic_group",
+        "name": found.name,
+        "statistics": found.statistics,
+        "created_at": time(found.created_at),
+        "updated_at": time(found.updated_at),
+    }
+
+
+def statistic(found: Statistic, intervals: Iterable[Bucket] | None = None) -> dict[str, Any]:
+    """A statistic with the values that it holds; with `intervals` in their place, if there are any."""
+    shown = found.shown
+    values: dict[str, Any] = {}
+    if intervals is not None:
+        values["intervals"] = [_bucket(bucket) for bucket in intervals]
+    elif found.values is not None:
+        values["values"] = [{"reference_date": day, "value": _number(value)} for day, value in found.values]
+    return {
+        "id": found.id,
+        "object": "statistic",
+        "group": found.group,
+        "name": found.name,
+        "value": None if shown is None else _number(shown.value),
+        "reference_date": None if shown is None else shown.day,
+        **values,
+        "created_at": time(found.created_at),
+        "updated_at": time(found.updated_at),
+    }
+
+
+def results(found: Sequence[Statistic | CountlessError]) -> dict[str, Any]:
+    """What a batch came to, in its order."""
+    return {
+        "results": [
+            {"error": problem(one).shown} if isinstance(one, CountlessError) else {"statistic": statistic(one)}
+            for one in found
+        ]
+    }
+
+
+def description(url: str, support: str) -> dict[str, Any]:
+    """The body of `GET /v1/api`. `url` is where the deployment is, `support` whom its operator names."""
+    return {
+        "object": "api",
+        "name": "Countless statistics",
+        "version": next(iter(VERSIONS)),
+        "versions": [{"version": name, "url": f"{url}{path}"} for name, path in VERSIONS.items()],
+        "support": support or None,
+        "changelog": [
+            {"version": release.version, "date": release.released, "summary": list(release.summary)}
+            for release in CHANGELOG
+        ],
+    }
+
+
+def link(url: str, path: str, query: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The header that names the next page of a list."""
+    asked = urlencode(query, quote_via=quote, safe="", errors="replace")
+    return {"Link": f'<{url}{PREFIX}{path}?{asked}>; rel="next"'}
+
+
+def time(seconds: int) -> str:
+    """A moment in UTC, such as `2026-11-20T09:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(value: Decimal) -> orjson.Fragment:
+    return orjson.Fragment(statistics.text(value))
+
+
+def _bucket(bucket: Bucket) -> dict[str, Any]:
+    return {
+        "from": bucket.first,
+        "to": bucket.last,
+        "sum": _number(bucket.sum),
+        "min": _number(bucket.min),
+        "max": _number(bucket.max),
+        "mean": _number(bucket.mean),
+        "count": bucket.days,
+    }
