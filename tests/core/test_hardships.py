@@ -15,9 +15,9 @@ from chalicelib.core.events import Bot, Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.redaction import redact
-from tests.core.dynamo import Dynamo
 from tests.core.test_invariants import _holds
 from tests.core.world import START, Crash, Faults, Universe, struck
+from tests.dynamo import Dynamo
 
 _streams = count(1)
 HOUR, DAY = 3600, 86400

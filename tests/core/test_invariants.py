@@ -16,8 +16,8 @@ from chalicelib.core.events import Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.segments import FIRST
-from tests.core.dynamo import Dynamo
-from tests.core.world import KINDS, Aws, Faults, Naive, Universe, moto, struck
+from tests.core.world import KINDS, Faults, Naive, Universe, struck
+from tests.dynamo import Aws, Dynamo, moto
 
 Operation = tuple[str, Any, Any]
 _streams = count(1)

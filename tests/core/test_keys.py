@@ -83,7 +83,7 @@ def test_secrets_are_the_same_only_if_their_texts_are(one: str, other: str) -> N
         assert not keys.same(one, other)
 
 
-@given(st.integers(0, 127), st.integers(0, 127))
+@given(st.integers(0, 1023), st.integers(0, 1023))
 def test_a_key_may_do_what_any_of_its_bits_allows(has: int, asked: int) -> None:
     key = Key("k", "a", "name", Permission(has), owner=1)
     if not asked or has & asked:

@@ -18,8 +18,8 @@ from chalicelib.core.periods import Range
 from chalicelib.core.redaction import redact
 from chalicelib.core.reports import HitLists, PathFilter, Total
 from chalicelib.core.segments import Kind, Segment
-from tests.core.dynamo import Dynamo
 from tests.core.world import START, Faults, Universe, struck
+from tests.dynamo import Dynamo
 
 _streams = count(1)
 _universe_settings = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
-from moto.core.models import botocore_stubber
 
 from chalicelib import wiring
-from chalicelib.aws import clients
 from chalicelib.core import log as log_module
 from chalicelib.core.errors import Unavailable
 from chalicelib.core.log import Appender
@@ -27,8 +25,7 @@ from chalicelib.core.reports import Reports
 from chalicelib.core.segments import FIRST, Segment
 from chalicelib.functions import append as append_module
 from chalicelib.functions import fold as fold_module
-
-from .dynamo import response
+from tests.dynamo import Aws, moto, response, routed
 
 START = 1_763_700_000
 
@@ -41,16 +38,6 @@ BEFORE, AFTER, THROTTLE, CRASH_BEFORE, CRASH_AFTER, INTERLEAVE = range(6)
 KINDS = 6
 RETRIED = 4
 """So many attempts botocore makes: a fault has to last as long to be noticed."""
-
-
-Aws = Callable[[AWSPreparedRequest], AWSResponse | None]
-
-
-def moto(request: AWSPreparedRequest) -> AWSResponse | None:
-    """The answer of moto, also while it is kept from answering by itself."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore_stubber, "enabled", True)
-        return botocore_stubber("before-send", request)
 
 
 @dataclass
@@ -120,17 +107,10 @@ class Faults:
 
 @contextmanager
 def struck(faults: Faults) -> Iterator[None]:
-    """While this is open, `faults` stand between DynamoDB's client and moto; nobody waits for anything."""
-    events = clients.dynamodb().meta.events
-    events.register_first("before-send.dynamodb", cast("Any", faults), unique_id="faults")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore_stubber, "enabled", False)  # it would act on every request, answered or not
-        patch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    """While this is open, `faults` stand between DynamoDB's clients and moto; nobody waits for anything."""
+    with routed(faults), pytest.MonkeyPatch.context() as patch:
         patch.setattr("chalicelib.aws.rollups.time", SimpleNamespace(sleep=lambda _: None))
-        try:
-            yield
-        finally:
-            events.unregister("before-send.dynamodb", unique_id="faults")
+        yield
 
 
 @dataclass

@@ -1,0 +1,62 @@
+"""Leads the process's calls to DynamoDB to a stand-in, whichever client makes them and in whichever thread."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.models import botocore_stubber
+
+Aws = Callable[[AWSPreparedRequest], AWSResponse | None]
+_moto = BotocoreStubber.__call__
+
+
+class RawBody:
+    """A response's body, as botocore reads it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: Any) -> Any:
+        yield self._body
+
+
+def response(request: AWSPreparedRequest, status: int, body: Any) -> AWSResponse:
+    """An answer of DynamoDB's."""
+    return AWSResponse(str(request.url), status, HTTPHeaders(), RawBody(json.dumps(body).encode()))
+
+
+def operation(request: AWSPreparedRequest) -> tuple[str, str]:
+    """The service and the operation that a request names; empty where it names none in its headers, as for S3."""
+    target: Any = request.headers.get("X-Amz-Target", "")
+    service, _, name = (target.decode() if isinstance(target, bytes) else target).partition(".")
+    return service, name
+
+
+def moto(request: AWSPreparedRequest) -> AWSResponse | None:
+    """The answer of moto, also while another answers in its place."""
+    return _moto(botocore_stubber, "before-send", request)
+
+
+@contextmanager
+def routed(aws: Aws) -> Iterator[None]:
+    """While this is open, `aws` answers what goes to DynamoDB and moto the rest; botocore does not wait for retries.
+
+    moto has put itself between every client and the network, those that PynamoDB makes for each thread included: here
+    it is asked to step aside.
+    """
+
+    def call(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **rest: Any) -> AWSResponse | None:
+        if operation(request)[0].startswith("DynamoDB_"):
+            return aws(request)
+        return _moto(stubber, event_name, request, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BotocoreStubber, "__call__", call)
+        patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+        yield
