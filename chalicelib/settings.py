@@ -40,6 +40,8 @@ class Settings:
     """`COUNTLESS_PARKED_EXPORTS_QUEUE`: URL of the dead-letter queue of `exports_queue`."""
     bucket: str = ""
     """`COUNTLESS_BUCKET`: name of the bucket for bodies too large for a queue, and for generated files."""
+    files_url: str = ""
+    """`COUNTLESS_FILES_URL`: where clients reach the service that holds the bucket; empty for S3 itself."""
     secrets: str = "/countless"
     """`COUNTLESS_SECRETS`: prefix of the parameters that hold the deployment's secrets."""
     limits: str = "on"

@@ -10,6 +10,7 @@ from .settings import settings as settings  # noqa: PLC0414 - handed out from he
 
 if TYPE_CHECKING:
     from .aws.accounts import Accounts
+    from .aws.domains import Domains
     from .aws.limits import Limiter
     from .aws.log import DynamoLog
     from .aws.queues import SqsFolds, SqsIngest
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
     from .aws.statistics import Statistics
+    from .core.exporting import Exporter
+    from .core.exports import Exports, Ports
     from .core.folding import Folder
     from .core.limits import Local, Window
     from .core.log import Appender
@@ -41,6 +44,15 @@ def accounts() -> "Accounts":
 
 
 @cache
+def domains() -> "Domains":
+    """Who is who, for statistics."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.domains import Domains  # noqa: PLC0415
+
+    return Domains(clients.dynamodb(), settings(), accounts(), _clock)
+
+
+@cache
 def secrets() -> "Secrets":
     """The deployment's secrets."""
     from .aws.secrets import Secrets  # noqa: PLC0415
@@ -56,17 +68,16 @@ def plans() -> "dict[str, Window]":
 
 @cache
 def limiter() -> "Limiter":
-    """The limits of keyed requests."""
+    """Who has used up how much of which window."""
     from .aws.limits import Limiter  # noqa: PLC0415
 
     return Limiter(settings(), lambda: secrets().own().server, _clock)
 
 
 @cache
-def pixels() -> "Local | None":
-    """The limit of counting pixels, in this process alone; None if there is none."""
-    window = plans().get("count")
-    return limits.Local(window) if window else None
+def pixels() -> "Local":
+    """The limits of counting pixels, in this process alone."""
+    return limits.Local()
 
 
 @cache
@@ -135,6 +146,35 @@ def folds() -> "SqsFolds":
     return SqsFolds(clients.sqs(), settings().fold_queue)
 
 
+@cache
+def _export_ports() -> "Ports":
+    from .aws import clients, queues  # noqa: PLC0415
+    from .aws.exports import Bucket, Jobs  # noqa: PLC0415
+    from .core.exports import Ports  # noqa: PLC0415
+
+    given = settings()
+    return Ports(
+        Jobs(clients.dynamodb(), given.documents_table),
+        Bucket(clients.files(), clients.files(given.files_url), given.bucket),
+        queues.SqsExports(clients.sqs(), given.exports_queue, given.parked_exports_queue),
+        _clock,
+    )
+
+
+def exports() -> "Exports":
+    """What requests and the schedule want of exports."""
+    from .core.exports import Exports  # noqa: PLC0415
+
+    return Exports(_export_ports())
+
+
+def exporter() -> "Exporter":
+    """What makes the files of exports."""
+    from .core.exporting import Exporter  # noqa: PLC0415
+
+    return Exporter(_export_ports())
+
+
 _threads: list[threading.local] = [threading.local()]
 """What each thread has of its own, since it keeps what it has read. A function on Lambda has one thread."""
 
@@ -193,6 +233,7 @@ def forget() -> None:
         log,
         rollups,
         folds,
+        _export_ports,
         settings,
     ):
         made.cache_clear()

@@ -42,7 +42,7 @@ RULES = {
     "web": _rule("core", "settings", "observability", "wiring", libraries={"chalice", "orjson"}),
     "pageviews.routes": _rule("core", "pageviews", "observability", "wiring", "web", libraries={"chalice"}),
     "statistics.routes": _rule("core", "statistics", "observability", "wiring", "web", libraries={"chalice"}),
-    "functions": _rule("core", "settings", "observability", "pageviews", "wiring", libraries={"chalice"}),
+    "functions": _rule("core", "settings", "observability", "pageviews", "statistics", "wiring", libraries={"chalice"}),
     "app": _rule("web", "pageviews.routes", "statistics.routes", "functions", "observability", libraries={"chalice"}),
     "sdk": _rule(libraries={"click", "httpx"}),
 }

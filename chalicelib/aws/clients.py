@@ -17,6 +17,8 @@ _making = threading.Lock()
 CONNECT, READ = 2.0, 5.0
 """Seconds to wait for a connection and for an answer: a request has 29, and several calls to make."""
 ATTEMPTS = 4
+PATIENT = 60.0
+"""Seconds to wait for an answer that no request waits for."""
 
 
 def _config(attempts: int) -> "Config":
@@ -70,6 +72,28 @@ def s3() -> "S3Client":
 
 
 @cache
+def files(endpoint: str = "") -> "S3Client":
+    """S3 for generated files: patient, since to join thousands of parts may take S3 minutes, and without checksums of
+    botocore's, whose parts S3 would want to be told again when it joins them. With an `endpoint`, a client that
+    only signs addresses there.
+    """
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = _config(ATTEMPTS).merge(
+        Config(
+            read_timeout=PATIENT,
+            signature_version="s3v4",
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"} if endpoint else None,
+        )
+    )
+    with _making:
+        return boto3.client("s3", endpoint_url=endpoint or None, config=config)
+
+
+@cache
 def ssm() -> "SSMClient":
     """The parameter store."""
     import boto3  # noqa: PLC0415
@@ -82,6 +106,6 @@ def forget() -> None:
     """Drops every client, and the session they came from: for tests, whose worlds end."""
     import boto3  # noqa: PLC0415
 
-    for made in (dynamodb, dynamodb_once, sqs, s3, ssm):
+    for made in (dynamodb, dynamodb_once, sqs, s3, files, ssm):
         made.cache_clear()
     boto3.DEFAULT_SESSION = None

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core import messages
 from chalicelib.core.errors import Poison, Unavailable
+from chalicelib.core.exports import Job
 from chalicelib.core.messages import Message
 
 if TYPE_CHECKING:
@@ -102,6 +103,29 @@ class SqsFolds:
             MessageGroupId=stream,
             MessageDeduplicationId=sha256(f"{stream} {once}".encode()).hexdigest(),
         )
+
+
+class SqsExports:
+    """Where exports are asked for (`exports.Queue`). Every method may raise `Unavailable`."""
+
+    def __init__(self, sqs: "SQSClient", queue: str, parked: str) -> None:
+        self._sqs = sqs
+        self._queue = queue
+        self._parked = parked
+
+    def ask(self, job: Job) -> None:
+        """As `Queue.ask`."""
+        self._send(self._queue, {"account": job.account, "export": job.id})
+
+    def park(self, job: Job) -> None:
+        """As `Queue.park`. Sent back from there, the message has the job begun anew."""
+        self._send(self._parked, {"account": job.account, "export": job.id, "again": True})
+
+    def _send(self, queue: str, body: dict[str, object]) -> None:
+        try:
+            self._sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("the queue did not take the request for an export") from error
 
 
 def park(sqs: "SQSClient", queue: str, record: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
 rotate_salts    hourly                gives the session keys a new salt once a day
+expire_exports  hourly                removes the files whose day is over, and asks again for exports that lie idle
 ask_removals    hourly                asks for removals whose messages were lost
 """
 
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate
 
 from chalicelib import wiring
-from chalicelib.observability import event_function
+from chalicelib.observability import event_function, logger
 
 blueprint = Blueprint(__name__)
 
@@ -39,3 +40,15 @@ def ask_removals(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands
     for removal in wiring.removals().waiting():
         if wiring.removals().due(removal):
             wiring.removals().ask(removal.scope, removal.target, delay=0)
+
+
+@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="expire_exports")
+@event_function
+def expire_exports(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Looks after every export whose time has come. One that cannot be helped now stops no other, and comes again."""
+    exports = wiring.exports()
+    for look in exports.due():
+        try:
+            exports.tend(look)
+        except Exception:
+            logger.exception("an export could not be looked after", extra={"export": look.id})
