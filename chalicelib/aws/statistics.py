@@ -17,6 +17,7 @@ stand side by side. All reads are consistent. Every method may raise `Unauthenti
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import statistics
@@ -67,7 +68,7 @@ class Statistics:
         found = calls.query(
             self._dynamodb, self._tables.statistics, removals.partition(scope), low, f"group#{LAST}", Limit=limit + 1
         )
-        entries = tuple(group(item) for item, _ in zip(found, range(limit + 1), strict=False))
+        entries = tuple(group(item) for item in islice(found, limit + 1))
         return Page(entries[:limit], entries[limit - 1].id if len(entries) > limit else None)
 
     def group(self, scope: Scope, ref: str) -> Group:
@@ -206,7 +207,6 @@ class Statistics:
         owner = look.group(group) if group else None
         if group and owner is None:
             raise NotFound("group")
-        look.alive()
         places = self._places(look, limit + 1, after, owner)
         shown = self._newest(scope, places[:limit])
         entries = tuple(_statistic(place, shown.get(place.id)) for place in places[:limit])
@@ -220,29 +220,33 @@ class Statistics:
             low = max(low, f"statistic#{after}{FIRST}")
         found: list[Place] = []
         groups: dict[str, Group | None] = {}
-        while len(found) < limit and low <= high:
-            items = list(self._heads(look.scope, low, high, limit + 1 - len(found)))
-            if not items:
-                break
-            owners = {statistics.group_of(item["sk"]["S"].removeprefix("statistic#")) for item in items}
-            new = [number for number in owners if number not in groups]
-            look.ahead(self._tables.group(look.scope, number) for number in new)
-            for number in new:
-                there = look.item(self._tables.group(look.scope, number))
-                groups[number] = group(there) if there else None
-            for item in items:
-                number = statistics.group_of(item["sk"]["S"].removeprefix("statistic#"))
-                owner_now = groups[number]
-                if owner_now is None:
+        while len(found) < limit:
+            items = list(self._heads(look.scope, low, high, limit - len(found)))
+            numbers = [statistics.group_of(_id(item)) for item in items]
+            new = [number for number in dict.fromkeys(numbers) if number not in groups]
+            look.ahead([self._tables.facet(look.scope), *(self._tables.group(look.scope, number) for number in new)])
+            look.alive()
+            groups |= {number: self._group(look, number) for number in new}
+            last = len(items) < limit - len(found)
+            for item, number in zip(items, numbers, strict=True):
+                there = groups[number]
+                if there is None:  # go on behind the group that was deleted
                     low = f"statistic#{statistics.STATISTIC}{number.removeprefix(statistics.GROUP)}{LAST}"
                     break
-                found.append(place(owner_now, item))
-                low = f"{item['sk']['S']}{FIRST}"
-        return found[:limit]
+                found.append(place(there, item))
+                low = f"statistic#{_id(item)}{FIRST}"
+            else:
+                if last:
+                    break
+        return found
+
+    def _group(self, look: Look, number: str) -> Group | None:
+        item = look.item(self._tables.group(look.scope, number))
+        return group(item) if item else None
 
     def _heads(self, scope: Scope, low: str, high: str, limit: int) -> Iterator[Item]:
         found = calls.query(self._dynamodb, self._tables.statistics, removals.partition(scope), low, high, Limit=limit)
-        return (item for item, _ in zip(found, range(limit), strict=False))
+        return islice(found, limit)
 
     def _newest(self, scope: Scope, places: Sequence[Place]) -> dict[str, tuple[Dated, int]]:
         """The newest value of statistics by id, and when it was written; those without values are missing."""
@@ -419,10 +423,9 @@ class Statistics:
             f"statistic#{high}",
         )
         for item in items:
-            number = statistics.group_of(item["sk"]["S"].removeprefix("statistic#"))
+            number = statistics.group_of(_id(item))
             if number not in groups:
-                there = self.look(look.scope).item(self._tables.group(look.scope, number))
-                groups = {number: group(there) if there else None}  # they stand side by side
+                groups = {number: self._group(self.look(look.scope), number)}  # they stand side by side
             owner = groups[number]
             if owner is not None:
                 yield place(owner, item)
@@ -438,6 +441,11 @@ def _statistic(found: Place, shown: tuple[Dated, int] | None, values: tuple[Date
         shown=shown[0] if shown else None,
         values=values,
     )
+
+
+def _id(head: Item) -> str:
+    """The id of the statistic that an item is the head of."""
+    return str(head["sk"]["S"].removeprefix("statistic#"))
 
 
 def _days(item: Item) -> list[Dated]:
