@@ -3,7 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib import web
-from chalicelib.functions import append, fold, remove, schedules
+from chalicelib.functions import append, export, fold, remove, schedules
 from chalicelib.pageviews import routes as pageviews
 
 app = web.prepare(Chalice(app_name="countless", configure_logs=False))
@@ -12,5 +12,6 @@ app.register_blueprint(pageviews.blueprint)
 app.register_blueprint(append.blueprint)
 app.register_blueprint(fold.blueprint)
 app.register_blueprint(remove.blueprint)
+app.register_blueprint(export.blueprint)
 app.register_blueprint(schedules.blueprint)
-web.catch_all(app, {"/api": pageviews.api}, pageviews.LIMITS)
+web.catch_all(app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS)])

@@ -12,13 +12,14 @@ import hmac
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.caches import Memory
 from chalicelib.core.errors import RateLimited
-from chalicelib.core.limits import Standing, Step, Used, Window, plan_step, standing
+from chalicelib.core.limits import Standing, Step, Used, Window, plan_step, standing, untouched
 from chalicelib.settings import Settings
 
 from . import clients
@@ -28,6 +29,8 @@ _BEYOND = 3600
 """Seconds for which an item may stay after its longest window: DynamoDB removes it some time later, free of
 charge.
 """
+_REMEMBERED = 10_000_000.0
+"""Seconds for which a process remembers a caller's record: as long as the longest window that there can be."""
 _THROTTLED = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -51,7 +54,7 @@ class Limiter:
         self._table = settings.limits_table
         self._secret = secret
         self._clock = clock
-        self._seen: Memory[str, dict[str, Used]] = Memory(10_000, 7200, clock)
+        self._seen: Memory[str, dict[str, Used]] = Memory(10_000, _REMEMBERED, clock)
 
     def caller(self, address: str) -> str:
         """What stands for an address: a keyed hash, of its /64 network if it is an IPv6 address."""
@@ -65,22 +68,29 @@ class Limiter:
         key = hmac.digest(self._secret(), b"limits", "sha256")
         return base64.urlsafe_b64encode(hmac.digest(key, network.encode(), hashlib.sha256)[:16]).decode("ascii")
 
-    def take(self, caller: str, windows: Sequence[Window]) -> Standing:
+    @staticmethod
+    def keyed(account: str, key: str) -> str:
+        """What stands for a key, by its id: nothing that stands for an address looks like it."""
+        return f"key#{account}#{key}"
+
+    def take(self, caller: str, windows: Sequence[Window], *, keep: int = 0) -> Standing:
         """Charges one request to all of these windows of a caller, or to none of them.
 
         Returns where the caller stands in the last of them. If DynamoDB cannot answer the request passes:
-        guarding the door must not close the shop.
+        guarding the door must not close the shop. `keep` is how many seconds other windows of the caller may be
+        open for: their counts stay at least that long.
 
         Raises:
             RateLimited: one of the windows is used up, or so many requests come at once that DynamoDB refuses
             more.
         """
         record: dict[str, Used] = self._seen.get(caller, dict)
+        longest = max(keep, *(window.seconds for window in windows))
         for _ in range(_TRIES):
             now = round(self._clock() * 1000)
             step = plan_step(windows, record, now)
             try:
-                record = self._update(caller, windows, step, now)
+                record = self._update(caller, step, now, now // 1000 + longest + _BEYOND)
             except _Changed as changed:
                 record = changed.record
                 self._seen.put(caller, record)
@@ -88,15 +98,15 @@ class Limiter:
             except ClientError as error:
                 if error.response["Error"]["Code"] in _THROTTLED:
                     raise RateLimited(windows[-1].requests, _PAUSE) from error
-                return _unguarded(windows[-1])
+                return replace(untouched(windows[-1]), charged=False)
             except BotoCoreError:
-                return _unguarded(windows[-1])
+                return replace(untouched(windows[-1]), charged=False)
             self._seen.put(caller, record)
             return standing(windows[-1], record, now)
         raise RateLimited(windows[-1].requests, _PAUSE)
 
-    def _update(self, caller: str, windows: Sequence[Window], step: Step, now: int) -> dict[str, Used]:
-        expression = _Expression(step, now, now // 1000 + max(window.seconds for window in windows) + _BEYOND)
+    def _update(self, caller: str, step: Step, now: int, expires: int) -> dict[str, Used]:
+        expression = _Expression(step, now, expires)
         try:
             answer = clients.dynamodb_once().update_item(
                 TableName=self._table,
@@ -116,10 +126,6 @@ class Limiter:
         return _record(answer["Attributes"])
 
 
-def _unguarded(window: Window) -> Standing:
-    return Standing(window.requests, window.requests, 0.0, charged=False)
-
-
 class _Changed(Exception):
     """The record is not what it was believed to be."""
 
@@ -129,7 +135,7 @@ class _Changed(Exception):
 
 
 class _Expression:
-    """A step in DynamoDB's words. Attributes are `o.NAME` (opened) and `n.NAME` (number of requests)."""
+    """A step in DynamoDB's words. Attributes are `o.SLOT` (opened) and `n.SLOT` (number of requests)."""
 
     def __init__(self, step: Step, now: int, expires: int) -> None:
         self.names: dict[str, str] = {"#expires": "expires"}
@@ -151,8 +157,8 @@ class _Expression:
         self.update = "SET " + ", ".join(changes)
 
     def _name(self, at: int, window: Window) -> None:
-        self.names[f"#o{at}"] = f"o.{window.name}"
-        self.names[f"#n{at}"] = f"n.{window.name}"
+        self.names[f"#o{at}"] = f"o.{window.slot}"
+        self.names[f"#n{at}"] = f"n.{window.slot}"
 
 
 def _record(item: Mapping[str, Any]) -> dict[str, Used]:

@@ -60,7 +60,7 @@ class Key:
             Forbidden: it has none of them; the reason names them (page-view contract, section 1.2).
         """
         if any_of and not self.permissions & any_of:
-            names = ", ".join(f"'{_NAMES[flag]}'" for flag in _NAMES if flag & any_of)
+            names = ", ".join(f"'{name}'" for name in named(any_of))
             raise Forbidden(f"requires {names} permissions")
 
 
@@ -71,8 +71,20 @@ _NAMES = {
     Permission.SITE_CREATE: "site-create",
     Permission.SITE_UPDATE: "site-update",
     Permission.STATS: "stats",
+    Permission.STATISTICS_READ: "statistics-read",
+    Permission.STATISTICS_WRITE: "statistics-write",
+    Permission.DOMAINS: "domains",
 }
 """The permissions' names in messages, in the order in which messages list them."""
+
+
+def named(permissions: Permission) -> list[str]:
+    """The names of permissions, in the order in which messages list them."""
+    return [name for flag, name in _NAMES.items() if flag & permissions]
+
+
+PERMISSIONS: Mapping[str, Permission] = {name: flag for flag, name in _NAMES.items()}
+"""The permissions by name."""
 
 
 def token() -> str:
@@ -107,9 +119,18 @@ def credential(headers: Mapping[str, str]) -> str:
         found = headers["x-rmta-api-key"].strip()
     else:
         raise Unauthenticated(NO_HEADER)
-    if not _SHORTEST <= len(found) <= _LONGEST or not found.isascii():
+    return plausible(found)
+
+
+def plausible(token: str) -> str:
+    """A token that a key may have, as it is: nobody need be asked about any other.
+
+    Raises:
+        Unauthenticated: no key has it.
+    """
+    if not _SHORTEST <= len(token) <= _LONGEST or not token.isascii():
         raise Unauthenticated(UNKNOWN)
-    return found
+    return token
 
 
 def _authorized(header: str) -> str:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import RateLimited
@@ -22,8 +23,20 @@ class Window(NamedTuple):
     requests: int
     seconds: int
 
+    @property
+    def slot(self) -> str:
+        """What it is called in a caller's record.
 
-PLANS: Mapping[str, Window] = {
+        Windows of one name share a count, however many requests they let through, but not if they differ in length:
+        the shorter one, opening anew, would empty the longer one.
+        """
+        return f"{self.name}/{self.seconds}"
+
+
+Plans = Mapping[str, Window]
+"""Windows by name."""
+
+PLANS: Plans = {
     window.name: window
     for window in (
         Window("count", 4, 1),
@@ -32,9 +45,11 @@ PLANS: Mapping[str, Window] = {
         Window("api-count", 60, 120),
         Window("export", 1, 3600),
         Window("login", 20, 60),
+        Window("statistics", 1000, 3600),
+        Window("statistics-export", 10, 3600),
     )
 }
-"""What everybody gets unless the deployment says otherwise (page-view contract, section 9)."""
+"""What everybody gets unless the deployment says otherwise (page-view contract, section 9; statistics contract)."""
 
 _CHANGE = re.compile(r"([a-z0-9-]+):(?:(none)|([1-9][0-9]{0,8})/([1-9][0-9]{0,6}))")
 
@@ -45,18 +60,40 @@ def plans(text: str) -> dict[str, Window]:
     Raises:
         ValueError: the text is none of these.
     """
+    if text == "":
+        raise ValueError("not a limit: ''")
+    return changed(PLANS, text)
+
+
+def changed(plans: Plans, text: str) -> dict[str, Window]:
+    """Plans after the changes that a text names: a site's or a key's, in the words that a deployment has for its own.
+
+    Nothing, or `on`, leaves them as they are; `off` removes them all.
+
+    Raises:
+        ValueError: the text says none of these.
+    """
     if text == "off":
         return {}
-    out = dict(PLANS)
-    for part in text.split(",") if text != "on" else ():
-        match = _CHANGE.fullmatch(part.strip())
-        if match is None or match[1] not in PLANS:
-            raise ValueError(f"not a limit: {part!r}")
-        if match[2]:
-            out.pop(match[1], None)
+    out = dict(plans)
+    for name, window in _changes(text):
+        if window is None:
+            out.pop(name, None)
         else:
-            out[match[1]] = Window(match[1], int(match[3]), int(match[4]))
+            out[name] = window
     return out
+
+
+@lru_cache(maxsize=256)
+def _changes(text: str) -> tuple[tuple[str, Window | None], ...]:
+    return tuple(_change(part) for part in text.split(",")) if text not in {"", "on"} else ()
+
+
+def _change(part: str) -> tuple[str, Window | None]:
+    match = _CHANGE.fullmatch(part.strip())
+    if match is None or match[1] not in PLANS:
+        raise ValueError(f"not a limit: {part!r}")
+    return match[1], None if match[2] else Window(match[1], int(match[3]), int(match[4]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +105,7 @@ class Used:
 
 
 Record = Mapping[str, Used]
-"""A caller's windows by name, as last seen."""
+"""A caller's windows by slot, as last seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +137,13 @@ def plan_step(windows: Sequence[Window], record: Record, now: int) -> Step:
     """What a request may do at `now` (Unix milliseconds) to a record that was last seen so.
 
     Raises:
-        RateLimited: the first window that is used up refuses it. As a window only fills while it is open,
-        that holds
-            for the true record too, however old `record` is.
+        RateLimited: the first window that is used up refuses it. As a window only fills while it is open, that
+            holds for the true record too, however old `record` is. A window that has become smaller since it opened
+            may be used up for long, one that has become larger has room again.
     """
     opens, charges = [], []
     for window in windows:
-        used = record.get(window.name)
+        used = record.get(window.slot)
         if used is None or not is_open(window, used, now):
             opens.append(window)
             continue
@@ -118,45 +155,43 @@ def plan_step(windows: Sequence[Window], record: Record, now: int) -> Step:
 
 def standing(window: Window, record: Record, now: int) -> Standing:
     """How much of a window is left in a record, at `now` in Unix milliseconds."""
-    used = record.get(window.name)
+    used = record.get(window.slot)
     if used is None or not is_open(window, used, now):
-        return Standing(window.requests, window.requests, 0.0)
+        return untouched(window)
     ends = used.opened + window.seconds * 1000
     return Standing(window.requests, max(window.requests - used.count, 0), (ends - now) / 1000)
 
 
+def untouched(window: Window) -> Standing:
+    """Where a caller stands who is not charged."""
+    return Standing(window.requests, window.requests, 0.0)
+
+
 class Local:
-    """Windows in this process's memory alone: for counting pixels, where a write for each would cost too
-    much.
-    """
+    """Windows in this process's memory alone: for counting pixels, where a write for each would cost too much."""
 
-    def __init__(self, window: Window, size: int = 10_000) -> None:
-        self._window = window
+    def __init__(self, size: int = 10_000) -> None:
         self._size = size
-        self._records: dict[str, Used] = {}
+        self._records: dict[tuple[str, str], tuple[Window, Used]] = {}
 
-    def untouched(self) -> Standing:
-        """Where a caller stands who is not charged."""
-        return Standing(self._window.requests, self._window.requests, 0.0)
-
-    def take(self, caller: str, now: float) -> Standing:
-        """Charges one request.
+    def take(self, caller: str, window: Window, now: float) -> Standing:
+        """Charges one request to a window, at `now` in Unix seconds.
 
         Raises:
             RateLimited: the window is used up.
         """
         at = round(now * 1000)
-        name = self._window.name
-        before = self._records.get(caller)
-        step = plan_step((self._window,), {name: before} if before else {}, at)
+        place = caller, window.slot
+        before = self._records.get(place)
+        step = plan_step((window,), {window.slot: before[1]} if before else {}, at)
         after = Used(at, 1) if step.opens else Used(step.charges[0][1].opened, step.charges[0][1].count + 1)
         if before is None and len(self._records) >= self._size:
             self._make_room(at)
-        self._records[caller] = after
-        return standing(self._window, {name: after}, at)
+        self._records[place] = window, after
+        return standing(window, {window.slot: after}, at)
 
     def _make_room(self, now: int) -> None:
-        self._records = {caller: used for caller, used in self._records.items() if is_open(self._window, used, now)}
+        self._records = {place: kept for place, kept in self._records.items() if is_open(*kept, now)}
         if len(self._records) >= self._size:
             self._records.clear()
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from chalicelib.core.accounts import PAGEVIEWS, Site, User
-from chalicelib.core.errors import CountlessError, Forbidden, Invalid, NotFound, RateLimited, Unauthenticated
+from chalicelib.core.errors import (
+    CountlessError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Taken,
+    Unauthenticated,
+    Uncertain,
+)
 from chalicelib.core.keys import ONLY_ADMINS, Key
 from chalicelib.core.limits import duration
 
@@ -25,6 +34,7 @@ LARGEST = 5_500_000
 """Bytes of a body: Lambda lets 6 MB through, in base64 if they are compressed."""
 _INDENTED = 200_000
 """Bytes up to which a body is indented for people; what is larger is read by programs, which do not care."""
+_LOST = "an answer was lost on the way: this took effect once, or not at all"
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
@@ -77,9 +87,8 @@ class ApiWords:
             return self._limited(error)
         if isinstance(error, Invalid):
             return said({"errors": error.fields} if error.fields else {"error": error.message}, 400)
-        if isinstance(error, Forbidden):
-            return said({"error": error.reason}, 403)
-        return said({"error": "not found"}, 404) if isinstance(error, NotFound) else self.unexpected(500, "0")
+        plain = _plain(error)
+        return said({"error": plain[1]}, plain[0]) if plain else self.unexpected(500, "0")
 
     def _limited(self, error: RateLimited) -> Said:
         # One line: clients have been seen to look for exactly this beginning.
@@ -114,7 +123,7 @@ class PixelWords:
             return Said(429, f"{_limited(error)}\n", headers)
         if isinstance(error, Invalid):
             return pixel(400, error.message)
-        return pixel(404 if isinstance(error, NotFound) else 400)
+        return pixel(*(_plain(error) or (400, "")))
 
     def wrong_method(self) -> Said:
         """Neither GET nor POST."""
@@ -132,6 +141,20 @@ class PixelWords:
     def unexpected(self, status: int, code: str) -> Said:
         """An error of ours."""
         return pixel(status, f"unexpected error code {code}")
+
+
+def _plain(error: CountlessError) -> tuple[int, str] | None:
+    """Status and reason of what needs no more than these."""
+    match error:
+        case Forbidden():
+            return 403, error.reason
+        case NotFound():
+            return 404, "not found"
+        case Taken():
+            return 409, error.message
+        case Uncertain():
+            return 500, _LOST
+    return None
 
 
 _PUBLIC = {

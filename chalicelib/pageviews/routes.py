@@ -3,13 +3,14 @@
 import hashlib
 import ipaddress
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint
 
 from chalicelib import web, wiring
+from chalicelib.core import limits
 from chalicelib.core.accounts import Permission, Site
-from chalicelib.core.errors import Invalid, RateLimited
+from chalicelib.core.errors import Invalid, RateLimited, Unavailable
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.limits import Standing
 from chalicelib.core.messages import Message
@@ -32,7 +33,7 @@ _ROWS_TIMES_DAYS = 150_000
 """As many days of series as fit into a function's memory."""
 
 
-def _api_checks(surface: web.Surface) -> "Sequence[web.Check]":
+def _api_checks(surface: "web.Surface[Any]") -> "Sequence[web.Check]":
     return (
         web.no_trailing_slash,
         web.cross_origin,
@@ -42,7 +43,7 @@ def _api_checks(surface: web.Surface) -> "Sequence[web.Check]":
     )
 
 
-api = web.Surface(blueprint, responses.ApiWords(), _api_checks)
+api = web.Surface(blueprint, responses.ApiWords(), _api_checks, identify=web.identify)
 _help = api.path("/api", limits=LIMITS)
 _me = api.path("/api/v0/me", limits=LIMITS)
 _count = api.path("/api/v0/count", limits=("api-count",))
@@ -124,23 +125,28 @@ def list_hits(request: web.Request, caller: web.Caller) -> Said:
 # The pixel
 
 
-def _pixel_limit(request: web.Request, path: web.Path) -> None:  # noqa: ARG001 - as every check
+def _pixel_limit(request: web.Request, path: "web.Path[Any]") -> None:  # noqa: ARG001 - as every check
     """Charges a view to its address and browser, in this process's memory: a write for each would cost too much."""
-    limit = wiring.pixels()
-    if limit is None:
+    try:
+        site = web.public_site(request)
+    except Unavailable:
+        site = None  # the view says so
+    window = web.plans_for(site.limits if site else "").get("count")
+    if window is None:
         return
     if _is_loopback(request.address):
-        web.tell(request, limit.untouched())
+        web.tell(request, limits.untouched(window))
         return
+    caller = f"{request.address} {request.headers.get('user-agent', '')}"
     try:
-        standing = limit.take(f"{request.address} {request.headers.get('user-agent', '')}", wiring.now())
+        standing = wiring.pixels().take(caller, window, wiring.now())
     except RateLimited as refusal:
         web.tell(request, Standing(refusal.limit, 0, refusal.reset))
         raise
     web.tell(request, standing)
 
 
-pixels = web.Surface(blueprint, responses.PixelWords(), lambda _: (_pixel_limit,))
+pixels = web.Surface(blueprint, responses.PixelWords(), lambda _: (_pixel_limit,), identify=web.identify)
 _pixel = pixels.path("/count")
 _PREFETCHES = {
     "x-moz": frozenset({"prefetch"}),
@@ -154,7 +160,7 @@ def count_view(request: web.Request) -> Said:
     """Counts one page view; the answer is a pixel whatever happens (page-view contract, section 4.2)."""
     if any(request.headers.get(name, "").lower() in values for name, values in _PREFETCHES.items()):
         return responses.pixel()
-    site = wiring.accounts().public_site(request.code, request.host)
+    site = web.public_site(request)
     if site is None:
         raise web.no_site(request)
     if ignored := hits.ignored_address(site, request.address):

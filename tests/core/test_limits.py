@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.errors import RateLimited
-from chalicelib.core.limits import PLANS, Local, Used, Window, duration, plan_step, plans
+from chalicelib.core.limits import (
+    PLANS,
+    Local,
+    Plans,
+    Used,
+    Window,
+    changed,
+    duration,
+    plan_step,
+    plans,
+    standing,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +34,44 @@ def test_settings_change_the_plans_that_they_name(text: str, changed: dict[str, 
 def test_plans_can_be_removed_one_by_one_or_all_at_once() -> None:
     assert "export" not in plans("export:none")
     assert plans("off") == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "plans"),
+    [
+        (["", "on"], dict(PLANS)),
+        (["api:8/1", ""], {**PLANS, "api": Window("api", 8, 1)}),
+        (["api:8/1,api2:9/1", "api:2/2"], {**PLANS, "api": Window("api", 2, 2), "api2": Window("api2", 9, 1)}),
+        (["api:none", "api:2/2"], {**PLANS, "api": Window("api", 2, 2)}),
+        (["off", "api:2/2"], {"api": Window("api", 2, 2)}),
+        (["api:2/2", "off"], {}),
+    ],
+)
+def test_a_site_changes_the_plans_and_a_key_what_the_site_left(texts: list[str], plans: dict[str, Window]) -> None:
+    found: Plans = PLANS
+    for text in texts:
+        found = changed(found, text)
+    assert found == plans
+
+
+@pytest.mark.parametrize("text", ["api", "api:", "api:0/1", "nope:1/1", "api:1/1,", "OFF"])
+def test_changes_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a limit"):
+        changed(PLANS, text)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 12))
+def test_a_window_that_is_open_is_measured_by_the_plan_of_now(before: int, after: int, used: int) -> None:
+    """Whatever it was when it opened: smaller refuses at once, larger lets through what is left of it."""
+    window = Window("api", after, 60)
+    record = {window.slot: Used(1_000, min(used, before))}
+    if min(used, before) >= after:
+        with pytest.raises(RateLimited) as refusal:
+            plan_step([window], record, 2_000)
+        assert (refusal.value.limit, refusal.value.reset) == (after, 59.0)
+    else:
+        assert plan_step([window], record, 2_000).charges == ((window, record[window.slot]),)
+    assert standing(window, record, 2_000).remaining == max(after - min(used, before), 0)
 
 
 @pytest.mark.parametrize("text", ["", "api", "api:", "api:0/1", "api:1/0", "nope:1/1", "api:1/1,", "ON"])
@@ -52,7 +101,7 @@ def test_spans_are_worded_as_go_words_them(seconds: float, text: str) -> None:
 
 @given(st.lists(st.integers(0, 700), max_size=60), st.integers(1, 6))
 def test_exactly_the_limit_passes_in_each_window_of_one_process(steps: list[int], limit: int) -> None:
-    local = Local(Window("count", limit, 1))
+    local, window = Local(), Window("count", limit, 1)
     clock, opened, passed = 1_000_000, None, 0
     for step in steps:
         clock += step
@@ -60,34 +109,45 @@ def test_exactly_the_limit_passes_in_each_window_of_one_process(steps: list[int]
         if opened is None or clock >= opened + 1000:
             opened, passed = clock, 0
         try:
-            standing = local.take("somebody", now)
+            stands = local.take("somebody", window, now)
         except RateLimited as refusal:
             left, reset = 0, refusal.reset
             assert passed == limit
         else:
             passed += 1
-            left, reset = standing.remaining, standing.reset
+            left, reset = stands.remaining, stands.reset
         assert left == limit - passed
         assert 0 < reset <= 1
 
 
 def test_one_caller_does_not_use_up_what_is_anothers() -> None:
-    local = Local(Window("count", 1, 1))
-    local.take("one", 5.0)
-    local.take("another", 5.0)
+    local, window = Local(), Window("count", 1, 1)
+    local.take("one", window, 5.0)
+    local.take("another", window, 5.0)
     with pytest.raises(RateLimited):
-        local.take("one", 5.5)
+        local.take("one", window, 5.5)
+
+
+def test_a_window_that_is_larger_for_another_site_counts_on() -> None:
+    """As many as its own site allows, of all that were counted; one of another length counts by itself."""
+    local = Local()
+    small, large, long = Window("count", 2, 1), Window("count", 4, 1), Window("count", 2, 60)
+    assert [local.take("one", window, 5.0).remaining for window in (small, large)] == [1, 2]
+    with pytest.raises(RateLimited):
+        local.take("one", small, 5.5)
+    assert local.take("one", large, 5.5).remaining == 1
+    assert local.take("one", long, 5.5).remaining == 1
 
 
 def test_the_memory_of_callers_stays_bounded() -> None:
-    local = Local(Window("count", 1, 10), size=5)
+    local, window = Local(size=5), Window("count", 1, 10)
     for number in range(100):
-        local.take(str(number), 5.0 + number)
+        local.take(str(number), window, 5.0 + number)
     assert len(local._records) <= 5
 
 
 def test_the_first_window_that_is_used_up_refuses() -> None:
     hourly, quick = Window("api2", 2, 3600), Window("api", 1, 1)
     with pytest.raises(RateLimited) as refusal:
-        plan_step([hourly, quick], {"api2": Used(0, 2), "api": Used(999_500, 1)}, 1_000_000)
+        plan_step([hourly, quick], {"api2/3600": Used(0, 2), "api/1": Used(999_500, 1)}, 1_000_000)
     assert (refusal.value.limit, refusal.value.reset) == (2, 2600.0)

@@ -1,0 +1,178 @@
+"""What comes before the views: redirects, origins, bodies, and how often somebody may ask.
+
+A limit's window belongs to whoever asks: to the address, or on some surfaces to the key. How large the window is, the
+deployment says; the site that the request is about may change that, and then the key. So key and site are looked up
+first; both are remembered for half a minute, and for as long a changed plan may go unnoticed.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from chalicelib import observability, wiring
+from chalicelib.core import limits
+from chalicelib.core.errors import CountlessError, RateLimited
+from chalicelib.core.keys import Key
+from chalicelib.core.limits import Plans, Standing
+
+from .answers import Answer, Reply
+from .callers import key_of, roster_of
+from .requests import Request
+from .surfaces import METHODS, Check, Path, Surface
+
+LARGEST_BODY = 4_500_000
+"""Bytes of a body: in base64, and with the rest of its event, Lambda takes no more."""
+
+
+def no_trailing_slash(request: Request, path: Path[Any]) -> Answer | None:  # noqa: ARG001 - as every check
+    """Sends `/api/v0/me/` to `/api/v0/me`, query and all."""
+    if not request.path.endswith("/"):
+        return None
+    query = urlencode([(name, value) for name, values in request.query.items() for value in values])
+    # The path begins with a surface's prefix, so this cannot lead to another host.
+    target = quote(request.prefix + request.path.rstrip("/")) + (f"?{query}" if query else "")
+    return Reply(301, "", {"Location": target})
+
+
+def cross_origin(request: Request, path: Path[Any]) -> Answer | None:  # noqa: ARG001
+    """Lets scripts of every origin read the answer, if one asks (page-view contract, section 1.4)."""
+    if "origin" in request.headers:
+        request.said["Access-Control-Allow-Origin"] = "*"
+        request.said["Access-Control-Allow-Credentials"] = "true"
+        if request.method == "OPTIONS":
+            allowed = ", ".join(sorted(METHODS))
+            request.said["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+            request.said["Access-Control-Allow-Methods"] = allowed
+            request.said["Allow"] = allowed
+    return None
+
+
+def preflight(request: Request, path: Path[Any]) -> Answer | None:  # noqa: ARG001
+    """Answers OPTIONS, whether or not there is such a path."""
+    return Reply(200) if request.method == "OPTIONS" else None
+
+
+def body_within(surface: Surface[Any], largest: int = LARGEST_BODY) -> Check:
+    """Refuses bodies with more bytes than this."""
+
+    def check(request: Request, path: Path[Any]) -> Answer | None:  # noqa: ARG001
+        return surface.words.too_large() if len(request.body) > largest else None
+
+    return check
+
+
+def json_body(surface: Surface[Any]) -> Check:
+    """Refuses bodies that are too large or, but for GET, which reads none, no JSON."""
+    within = body_within(surface)
+
+    def check(request: Request, path: Path[Any]) -> Answer | None:
+        if (refusal := within(request, path)) is not None:
+            return refusal
+        if request.body and request.method != "GET" and request.media_type != "application/json":
+            return surface.words.wrong_type()
+        return None
+
+    return check
+
+
+# How often
+
+
+def limited(request: Request, path: Path[Any]) -> Answer | None:
+    """Charges the request to its address's windows, and says in the headers what is left.
+
+    Nothing of what a request claims to be about goes into whose windows they are: whoever may choose a part of that
+    would get windows without end.
+
+    Raises:
+        RateLimited: one of the windows is used up.
+    """
+    _charge(request, path, _site_meant, by_key=False)
+    return None
+
+
+def limited_by_key(request: Request, path: Path[Any]) -> Answer | None:
+    """As `limited`, but charges the request's key, if there is one that is known, wherever it is used from.
+
+    What the headers say is long enough to wait, in whole seconds; `Retry-After` says the same where it refuses.
+
+    Raises:
+        RateLimited: one of the windows is used up.
+    """
+    _charge(request, path, _site_of_domain, by_key=True)
+    return None
+
+
+def _charge(request: Request, path: Path[Any], site: Callable[[Request, Key], str], *, by_key: bool) -> None:
+    names = path.limits(request.method)
+    if not names or not wiring.plans():
+        return
+    key = _known(request)
+    plans = plans_for(site(request, key), key.limits) if key else wiring.plans()
+    windows = [plans[name] for name in names if name in plans]
+    if not windows:
+        return
+    limiter = wiring.limiter()
+    caller = limiter.keyed(key.account, key.id) if by_key and key else limiter.caller(request.address)
+    whole = math.ceil if by_key else round
+    try:
+        standing = limiter.take(caller, windows, keep=max(window.seconds for window in plans.values()))
+    except RateLimited as refusal:
+        tell(request, Standing(refusal.limit, 0, refusal.reset), whole)
+        request.said["Retry-After"] = request.said["X-Rate-Limit-Reset"]
+        raise
+    if not standing.charged:
+        observability.count("LimiterUnavailable")
+    tell(request, standing, whole)
+
+
+def _known(request: Request) -> Key | None:
+    """The request's key, if it has one that is known. What is wrong with it is said later, by those who need it."""
+    try:
+        return key_of(request)
+    except CountlessError:
+        return None
+
+
+def _site_meant(request: Request, key: Key) -> str:  # noqa: ARG001 - as `_site_of_domain`
+    """How the site changes the limits that a request to one of its account's sites means."""
+    try:
+        site = roster_of(request).site(request.code, request.host)
+    except CountlessError:
+        return ""
+    return site.limits if site else ""
+
+
+def _site_of_domain(request: Request, key: Key) -> str:
+    """How the site of the domain that a key opens changes the limits, if the domain has one."""
+    try:
+        domains = roster_of(request).domains
+    except CountlessError:
+        return ""
+    own = (domain.site for domain in domains if domain.statistics and domain.statistics.scope.domain == key.domain)
+    site = next(own, None)
+    return site.limits if site else ""
+
+
+def plans_for(*changes: str) -> Plans:
+    """The deployment's plans after these changes to them, of a site and then of a key; none where it has none.
+
+    A change that cannot be read is logged and changes nothing: whoever stored it was told so then.
+    """
+    plans = wiring.plans()
+    if not plans:
+        return plans
+    for text in changes:
+        try:
+            plans = limits.changed(plans, text)
+        except ValueError as error:
+            observability.failed("limits that cannot be read", error)
+    return plans
+
+
+def tell(request: Request, standing: Standing, whole: Callable[[float], int] = round) -> None:
+    """Puts where a caller stands into the headers of the answer; `whole` makes seconds whole ones."""
+    request.said["X-Rate-Limit-Limit"] = str(standing.limit)
+    request.said["X-Rate-Limit-Remaining"] = str(standing.remaining)
+    request.said["X-Rate-Limit-Reset"] = str(whole(standing.reset))

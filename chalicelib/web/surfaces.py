@@ -1,0 +1,213 @@
+"""Surfaces: protocols with their paths, the checks that come before their views, and their words for errors."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from chalice.app import Blueprint, Chalice, Response
+
+from chalicelib import observability
+from chalicelib.core.accounts import Permission
+from chalicelib.core.errors import (
+    CountlessError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Taken,
+    Unauthenticated,
+    Unavailable,
+    Uncertain,
+)
+
+from .answers import Answer, Reply, Words, response
+from .requests import Request, path_of, read, without_code
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_ANYTHING = Permission(0)
+"""What a view asks of a key that only needs to be somebody's."""
+_REFUSALS = (Unauthenticated, Forbidden, NotFound, Invalid, Taken, RateLimited)
+"""What is the caller's to mend. Everything else that is raised is ours."""
+
+C = TypeVar("C")
+"""Who asks, as a surface's views want to know it."""
+Public = Callable[[Request], Answer]
+P = TypeVar("P", bound=Public)
+Identify = Callable[[Request, Permission], C]
+"""Says who asks, or raises what stands against it."""
+
+
+class Path(Generic[C]):
+    """A path of a surface, with a view for each method that it knows."""
+
+    def __init__(
+        self,
+        identify: Identify[C],
+        limits: Sequence[str],
+        extra: Mapping[str, Sequence[str]] | None = None,
+        absent: CountlessError | None = None,
+    ) -> None:
+        self._identify = identify
+        self._limits = tuple(limits)
+        self._extra = {method: tuple(names) for method, names in (extra or {}).items()}
+        self.absent = absent or NotFound("path")
+        """What is wrong with a request to a path that has no views."""
+        self.views: dict[str, Public] = {}
+
+    def limits(self, method: str) -> tuple[str, ...]:
+        """The windows that requests with this method are charged to; the last is the one that headers speak of."""
+        return self._extra.get(method, ()) + self._limits
+
+    def public(self, *methods: str) -> Callable[[P], P]:
+        """Registers a view that asks for no credential."""
+
+        def register(view: P) -> P:
+            self.views.update(dict.fromkeys(methods, view))
+            return view
+
+        return register
+
+    def keyed(
+        self, *methods: str, permission: Permission = _ANYTHING
+    ) -> Callable[[Callable[[Request, C], Answer]], Callable[[Request, C], Answer]]:
+        """Registers a view for callers with a key that has this permission, if one is named.
+
+        The surface's own `identify` says who they are.
+        """
+
+        def register(view: Callable[[Request, C], Answer]) -> Callable[[Request, C], Answer]:
+            def checked(request: Request) -> Answer:
+                return view(request, self._identify(request, permission))
+
+            self.views.update(dict.fromkeys(methods, checked))
+            return view
+
+        return register
+
+
+Check = Callable[[Request, Path[Any]], Answer | None]
+
+
+class Surface(Generic[C]):
+    """A protocol: its paths, the checks that come before its views in this order, and its words."""
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        words: Words,
+        checks: Callable[["Surface[Any]"], Sequence[Check]],
+        *,
+        identify: Identify[C],
+        coded: bool = True,
+    ) -> None:
+        """`coded` says that every path has a second spelling, `/s/CODE` and the path, which names a site."""
+        self._blueprint = blueprint
+        self._identify = identify
+        self.words = words
+        self.coded = coded
+        self._checks = checks(self)
+        self.paths: dict[str, Path[C]] = {}
+
+    def path(
+        self, pattern: str, *, limits: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None
+    ) -> Path[C]:
+        """Registers a path in all of its spellings.
+
+        `limits` name the windows that its requests are charged to, `extra` those that requests with some method are
+        charged to besides.
+        """
+        path = self.paths[pattern] = Path(self._identify, limits, extra)
+
+        def view(**parameters: str) -> Response:
+            return self.respond(path, _event(self._blueprint), parameters)
+
+        for spelling in (pattern, f"/s/{{code}}{pattern}") if self.coded else (pattern,):
+            route = self._blueprint.route(spelling, methods=list(METHODS), content_types=["*/*"], name=_name(spelling))
+            route(view)
+        return path
+
+    def nowhere(self, limits: Sequence[str], absent: CountlessError) -> Path[C]:
+        """What stands for paths that are not registered: requests to them are charged, and refused like this."""
+        return Path(self._identify, limits, absent=absent)
+
+    def answer(self, request: Request, path: Path[C]) -> Answer:
+        """The answer to a request; never an exception."""
+        try:
+            return self._answer(request, path)
+        except Unavailable as error:
+            return self.words.unexpected(503, observability.failed("unavailable", error))
+        except Uncertain as error:
+            observability.failed("the answer of a write was lost", error)
+            return self.words.failure(error)
+        except _REFUSALS as error:
+            return self.words.failure(error)
+        except Exception as error:
+            return self.words.unexpected(500, observability.failed("view failed", error))
+
+    def _answer(self, request: Request, path: Path[C]) -> Answer:
+        for check in self._checks:
+            if (refusal := check(request, path)) is not None:
+                return refusal
+        if not path.views:
+            return self.words.failure(path.absent)
+        view = path.views.get(request.method)
+        return view(request) if view else self.words.wrong_method()
+
+    def respond(self, path: Path[C], event: Mapping[str, Any], parameters: Mapping[str, str]) -> Response:
+        """Chalice's response to an API Gateway event."""
+        try:
+            request = read(event, parameters)
+        except Exception as error:
+            return response(self.words.unexpected(500, observability.failed("unreadable request", error)))
+        try:
+            return response(self.answer(request, path), request)
+        finally:
+            observability.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Paths that no route has, and the surface in whose words they are refused."""
+
+    pattern: str
+    """A regular expression that the whole path fits; for a surface whose paths have a code, the path without it."""
+    surface: Surface[Any]
+    limits: Sequence[str] = ()
+    """The windows that these requests are charged to."""
+    error: CountlessError = field(default_factory=lambda: NotFound("path"))
+    """What the surface's words are asked for."""
+
+
+def catch_all(app: Chalice, unknown: Sequence[Unknown]) -> None:
+    """Answers every path that no route has, by the first of these that fits; with a plain 404 if none does."""
+    table = [
+        (re.compile(entry.pattern, re.DOTALL), entry.surface, entry.surface.nowhere(entry.limits, entry.error))
+        for entry in unknown
+    ]
+
+    def view() -> Response:
+        event = _event(app)
+        path = path_of(event)
+        for pattern, surface, nowhere in table:
+            if pattern.fullmatch(without_code(path) if surface.coded else path):
+                return surface.respond(nowhere, event, {})
+        return response(Reply(404, "not found\n", {"Content-Type": "text/plain; charset=utf-8"}))
+
+    for pattern in ("/", "/{proxy+}"):
+        app.route(pattern, methods=list(METHODS), content_types=["*/*"], name="unknown")(view)
+
+
+def prepare(app: Chalice) -> Chalice:
+    """Tells Chalice that bytes are ours to encode (`answers`); without this it wants an Accept header for them."""
+    app.api.binary_types = []
+    return app
+
+
+def _event(app: Chalice | Blueprint) -> Mapping[str, Any]:
+    request = app.current_request
+    return request.to_original_event() if request else {}
+
+
+def _name(pattern: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", pattern).strip("_")
