@@ -331,7 +331,7 @@ class Statistics:
         """
         if once is None:
             return self._updates.plain(scope, update)
-        (outcome,) = self._updates.once(scope, [update], once)
+        (outcome,) = self._updates.batch(scope, [update], once)
         if isinstance(outcome, CountlessError):
             raise outcome
         return outcome

@@ -32,9 +32,16 @@ _MONTHS_AT_ONCE = 90
 """Months' items that one transaction changes, of the hundred that it may have."""
 _MADE_AT_ONCE = 40
 """Statistics that one transaction makes: each takes two of the hundred."""
-_REUSED = Invalid("Idempotency-Key: was sent with another request before")
 
 Outcome = Statistic | CountlessError
+
+
+class _LostError(Exception):
+    """Nobody knows whether a transaction was done, unless its record says so."""
+
+    def __init__(self, reason: Unavailable) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Groups(Protocol):
@@ -117,42 +124,66 @@ class Updates:
         given = once or Once(secrets.token_hex(32), "")
         outcomes: list[Outcome] = []
         for number, part in enumerate(_parts(updates)):
-            outcomes += self.once(scope, part, Once(f"{given.key}-{number}", given.request))
+            try:
+                outcomes += self._once(scope, part, Once(f"{given.key}-{number}", given.request))
+            except (Unavailable, Uncertain) as error:
+                outcomes += [error] * len(part)  # of those before it, it is known what came of them
         return outcomes
 
-    def once(self, scope: Scope, updates: Sequence[Update], once: Once) -> list[Outcome]:
-        """Applies updates of at most `_MONTHS_AT_ONCE` months, all of those that can be or, by another call, none.
+    def _once(self, scope: Scope, updates: Sequence[Update], once: Once) -> list[Outcome]:
+        """Applies updates of at most `_MONTHS_AT_ONCE` months, all that can be applied in one transaction.
 
         Raises:
             Invalid: the key was used for another request.
-            Unavailable: DynamoDB does not answer, or the values change all the time.
+            Unavailable: nothing was done: DynamoDB does not answer, or the values change all the time.
+            Uncertain: the transaction's answer was lost, and so was that of whether it was done.
         """
-        record = self._tables.once(scope, once.key)
+        lost: Unavailable | None = None
         for attempt in range(calls.TRIES):
             if attempt:
                 calls.pause(attempt)
-            look = self._groups.look(scope)
-            look.begin(map(_reference, updates), also=[record])
-            if (known := self._known(look.item(record), once)) is not None:
-                return known  # before anything is made: what was deleted since must not come back
-            places = self._places(scope, updates, look)
-            sums = self._sums(look, updates, places)
-            if not sums.changes:
-                return sums.outcomes
-            members = [*sums.members(), self._record(record, once, sums.outcomes)]
             try:
-                calls.transact(self._dynamodb, members)
-            except Cancelled:
-                continue  # a value changed meanwhile; or our own work is done, and its record says so
+                outcomes = self._attempt(scope, updates, once)
+            except Unavailable as error:
+                if lost is None:
+                    raise
+                raise Uncertain(str(error)) from error
+            except _LostError as error:
+                lost = error.reason
+            else:
+                if outcomes is not None:
+                    return outcomes
+        raise Uncertain(str(lost)) if lost else Unavailable("values change all the time")
+
+    def _attempt(self, scope: Scope, updates: Sequence[Update], once: Once) -> list[Outcome] | None:
+        """What came of the updates; None if they have to be tried again, since something changed meanwhile.
+
+        Raises:
+            _LostError: the transaction was sent and not answered.
+        """
+        record = self._tables.once(scope, once.key)
+        look = self._groups.look(scope)
+        look.begin(map(_reference, updates), also=[record])
+        if (known := self._known(look.item(record), once)) is not None:
+            return known  # before anything is made: what was deleted since must not come back
+        places = self._places(scope, updates, look)
+        sums = self._sums(look, updates, places)
+        if not sums.changes:
             return sums.outcomes
-        raise Unavailable("values change all the time")
+        try:
+            calls.transact(self._dynamodb, [*sums.members(), self._record(record, once, sums.outcomes)])
+        except Cancelled:
+            return None  # a value changed; or our own work is done, and its record says so
+        except Unavailable as error:
+            raise _LostError(error) from error
+        return sums.outcomes
 
     def _known(self, item: Item | None, once: Once) -> list[Outcome] | None:
         """What a record says came of the update; None if there is none, or it has ended."""
         if item is None or int(item["expires"]["N"]) <= self._clock():
             return None
         if item["request"]["S"] != once.request:
-            raise _REUSED
+            raise Invalid("Idempotency-Key: was sent with another request before")
         return [_load(said) for said in json.loads(zlib.decompress(bytes(item["outcomes"]["B"])))]
 
     def _record(self, key: Key, once: Once, outcomes: Sequence[Outcome]) -> dict[str, Any]:
