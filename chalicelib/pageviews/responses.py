@@ -17,6 +17,7 @@ from chalicelib.core.errors import (
     NotFound,
     RateLimited,
     Taken,
+    TooLarge,
     Unauthenticated,
     Uncertain,
 )
@@ -152,6 +153,8 @@ def _plain(error: CountlessError) -> tuple[int, str] | None:
             return 404, "not found"
         case Taken():
             return 409, error.message
+        case TooLarge():
+            return 413, error.message
         case Uncertain():
             return 500, _LOST
     return None

@@ -46,7 +46,7 @@ class Words(Protocol):
     def failure(self, error: CountlessError) -> Answer:
         """A problem of the caller's, or a write whose answer was lost.
 
-        One of `Unauthenticated`, `Forbidden`, `NotFound`, `Invalid`, `Taken`, `RateLimited` and `Uncertain`.
+        One of `Unauthenticated`, `Forbidden`, `NotFound`, `Invalid`, `Taken`, `TooLarge`, `RateLimited`, `Uncertain`.
         """
 
     def wrong_method(self) -> Answer:

@@ -16,6 +16,7 @@ from chalicelib.core.errors import (
     NotFound,
     RateLimited,
     Taken,
+    TooLarge,
     Unauthenticated,
     Unavailable,
     Uncertain,
@@ -27,7 +28,7 @@ from .requests import Request, path_of, read, without_code
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _ANYTHING = Permission(0)
 """What a view asks of a key that only needs to be somebody's."""
-_REFUSALS = (Unauthenticated, Forbidden, NotFound, Invalid, Taken, RateLimited)
+_REFUSALS = (Unauthenticated, Forbidden, NotFound, Invalid, Taken, TooLarge, RateLimited)
 """What is the caller's to mend. Everything else that is raised is ours."""
 
 C = TypeVar("C")
