@@ -5,13 +5,15 @@ from chalice.app import Chalice
 from chalicelib import web
 from chalicelib.functions import append, export, fold, remove, schedules
 from chalicelib.pageviews import routes as pageviews
+from chalicelib.statistics import routes as statistics
 
 app = web.prepare(Chalice(app_name="countless", configure_logs=False))
 
 app.register_blueprint(pageviews.blueprint)
+app.register_blueprint(statistics.blueprint)
 app.register_blueprint(append.blueprint)
 app.register_blueprint(fold.blueprint)
 app.register_blueprint(remove.blueprint)
 app.register_blueprint(export.blueprint)
 app.register_blueprint(schedules.blueprint)
-web.catch_all(app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS)])
+web.catch_all(app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS), *statistics.UNKNOWN])

@@ -1,5 +1,6 @@
 """Results and errors in the statistics API's words (statistics contract, sections Transport and Objects)."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,16 +23,23 @@ from chalicelib.core.errors import (
     Unavailable,
     Uncertain,
 )
+from chalicelib.core.exports import Job, State
 from chalicelib.core.statistics import Bucket, Group, Statistic
 
-from .versions import CHANGELOG, PREFIX, VERSIONS
+from .versions import CALLS, CHANGELOG, PREFIX, VERSIONS
 
 JSON = "application/json"
 NOT_SET = (
     "no domain key is set: call ossit.set_domain_key('YOUR_SECRET_KEY'); assigning ossit.domain_key sets a name that "
     "the client never reads, so that it sends 'Bearer None'"
 )
-NO_SLASHES = 'there is no such path: names of groups and statistics may not contain "/"'
+SLASHES, VERSION = "path below statistics", "version"
+"""What `NotFound` names where a name with a slash leads nowhere, and where another version is asked for."""
+_KNOWN = ", ".join(f"{name} ({path})" for name, path in VERSIONS.items())
+_NOWHERE = {
+    SLASHES: 'there is no such path: names of groups and statistics may not contain "/"',
+    VERSION: f"there is no such version of this API; versions: {_KNOWN}",
+}
 _LATER = "the service cannot answer now; nothing was changed, try again later"
 _LOST = (
     "the answer of the database was lost: the update was counted once or not at all; "
@@ -82,13 +90,13 @@ def problem(error: CountlessError) -> Problem:  # noqa: PLR0911 - one for each k
         case Forbidden():
             return Problem(403, "FORBIDDEN", error.reason)
         case NotFound():
-            return Problem(404, "NOT_FOUND", f"there is no such {error}")
+            return Problem(404, "NOT_FOUND", _NOWHERE.get(str(error)) or f"there is no such {error}")
         case Taken():
             return Problem(409, "CONFLICT", error.message)
         case TooLarge():
             return Problem(413, "PAYLOAD_TOO_LARGE", error.message)
         case RateLimited():
-            message = f"more than {error.limit} requests; try again in {round(error.reset)} seconds"
+            message = f"{error.limit} requests are used up; try again in {math.ceil(error.reset)} seconds"
             return Problem(429, "TOO_MANY_REQUESTS", message)
         case Unavailable():
             return Problem(503, "UNAVAILABLE", _LATER)
@@ -103,12 +111,7 @@ class ApiWords:
 
     def failure(self, error: CountlessError) -> Said:
         """A problem of the core's."""
-        headers = {}
-        if isinstance(error, Unauthenticated):
-            headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(error, RateLimited):
-            headers["Retry-After"] = str(round(error.reset))
-        return _refused(problem(error), headers)
+        return _refused(problem(error), {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {})
 
     def wrong_method(self) -> Said:
         """The path exists, but not for this method."""
@@ -182,6 +185,30 @@ def statistic(found: Statistic, intervals: Iterable[Bucket] | None = None) -> di
     }
 
 
+def export(job: Job, url: str) -> dict[str, Any]:
+    """An export; `url` is where it can be downloaded once it is finished."""
+    return {
+        "id": job.id,
+        "object": "export",
+        "state": job.state.value,
+        "format": "csv",
+        "group": job.parameters.get("name"),
+        "rows": job.rows,
+        "size": job.size,
+        "sha256": job.sha256,
+        "error": job.error,
+        "download_url": url if job.state is State.FINISHED else None,
+        "created_at": time(job.created_at),
+        "updated_at": time(job.updated_at),
+        "expires_at": time(job.expires_at),
+    }
+
+
+def download_path(export: str) -> str:
+    """Where an export can be downloaded: the path that links sign."""
+    return f"{PREFIX}/exports/{export}/download"
+
+
 def results(found: Sequence[Statistic | CountlessError]) -> dict[str, Any]:
     """What a batch came to, in its order."""
     return {
@@ -200,6 +227,9 @@ def description(url: str, support: str) -> dict[str, Any]:
         "version": next(iter(VERSIONS)),
         "versions": [{"version": name, "url": f"{url}{path}"} for name, path in VERSIONS.items()],
         "support": support or None,
+        "documentation": [
+            {"method": method, "path": f"{PREFIX}{path}", "summary": summary} for method, path, summary in CALLS
+        ],
         "changelog": [
             {"version": release.version, "date": release.released, "summary": list(release.summary)}
             for release in CHANGELOG
