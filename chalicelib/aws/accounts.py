@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from chalicelib.core import ids, keys, passwords
@@ -102,7 +103,7 @@ class Accounts:
         )
         site = self._new_site(account.id, code, cname, now)
         facet = StatisticsDomain(Scope(account.id, facet_id(site.domain)), domain, now, now)
-        key = Key(_id(), account.id, name, EVERYTHING, user.id, created=now, domain=facet.scope.domain)
+        key = Key(key_id(), account.id, name, EVERYTHING, user.id, created=now, domain=facet.scope.domain)
         token = keys.token()
         self._create(
             [
@@ -145,7 +146,7 @@ class Accounts:
             Invalid: the limits cannot be read.
         """
         key = Key(
-            _id(),
+            key_id(),
             account,
             name,
             permissions,
@@ -166,15 +167,36 @@ class Accounts:
         Raises:
             NotFound: the account has no such key.
         """
-        with _answering():
-            try:
-                digest = KeyPointer.get(f"keys#{account}", key).digest
-                KeyDocument(f"token#{digest}", "key").update(
-                    actions=[KeyDocument.revoked.set(True)], condition=KeyDocument.pk.exists()
-                )
-            except DoesNotExist:
-                raise NotFound("key") from None
-        self._keys.forget(digest)
+        self._change_key(account, key, KeyDocument.revoked.set(True))
+
+    def set_key_limits(self, account: str, key: str, limits: str) -> None:
+        """Changes the plans for requests with a key; empty for the deployment's own. Other processes may go by the
+        old ones for another half minute.
+
+        Raises:
+            Invalid: the limits cannot be read.
+            NotFound: the account has no such key.
+        """
+        change = KeyDocument.limits.set(checked) if (checked := _checked(limits)) else KeyDocument.limits.remove()
+        self._change_key(account, key, change)
+
+    def set_site_limits(self, account: str, site: int, limits: str) -> None:
+        """Changes the plans for requests to a site; empty for the deployment's own. Other processes may go by the
+        old ones for another half minute.
+
+        Raises:
+            Invalid: the limits cannot be read.
+            NotFound: the account has no such site.
+        """
+        change = DomainDocument.limits.set(checked) if (checked := _checked(limits)) else DomainDocument.limits.remove()
+        roster = self._read_roster(account)
+        found = next((found for found in roster.sites() if found.id == site), None) if roster else None
+        if found is None:
+            raise NotFound("site")
+        document = DomainDocument(partition(account), f"domain#{found.domain}")
+        self._attempt(document, [change], DomainDocument.site == site)
+        self._rosters.forget(account)
+        self._public.clear()
 
     # Asking
 
@@ -206,6 +228,19 @@ class Accounts:
         if found is None:
             raise NotFound("account")
         return found
+
+    def keys(self, account: str) -> list[Key]:
+        """The account's keys, revoked ones too, in the order in which they were made; as they are now."""
+        with _answering():
+            pointers = KeyPointer.query(f"keys#{account}", consistent_read=True)
+            places = [(f"token#{pointer.digest}", "key") for pointer in pointers]
+            found = [records.key(document) for document in KeyDocument.batch_get(places, consistent_read=True)]
+        return sorted(found, key=lambda key: (key.created, key.id))
+
+    def all_accounts(self) -> list[str]:
+        """The ids of the deployment's accounts. For the operator: it reads every user's name."""
+        with _answering():
+            return sorted({entry.account for entry in Taken.query("taken#user", consistent_read=True)})
 
     def public_site(self, code: str | None, host: str) -> Site | None:
         """The site that a request without a credential means.
@@ -257,6 +292,12 @@ class Accounts:
         self._rosters.forget(site.account)
         self._public.clear()
 
+    def forget(self, account: str, *digests: str) -> None:
+        """Drops what it remembers of an account, and of keys, after somebody else has changed them."""
+        self._rosters.forget(account)
+        for digest in digests:
+            self._keys.forget(digest)
+
     # Within
 
     def _next(self, kind: str) -> int:
@@ -265,6 +306,20 @@ class Accounts:
         with _answering():
             counter.update(actions=[Counter.value.add(1)])
         return int(counter.value)
+
+    def _change_key(self, account: str, key: str, change: Action) -> None:
+        """Changes a key, and forgets what it was.
+
+        Raises:
+            NotFound: the account has no such key.
+        """
+        with _answering():
+            try:
+                digest = KeyPointer.get(f"keys#{account}", key).digest
+                KeyDocument(f"token#{digest}", "key").update(actions=[change], condition=KeyDocument.pk.exists())
+            except DoesNotExist:
+                raise NotFound("key") from None
+        self._keys.forget(digest)
 
     def _new_site(self, account: str, code: str | None, cname: str | None, now: int) -> Site:
         return Site(
@@ -343,6 +398,11 @@ def _checked(limits: str) -> str:
     except ValueError as error:
         raise Invalid(f"limits: {error}") from None
     return limits
+
+
+def key_id() -> str:
+    """A new id for a key."""
+    return _id()
 
 
 def _id(length: int = 12) -> str:

@@ -79,6 +79,16 @@ def new_name(facet: StatisticsDomain) -> Taken:
     return Taken(taken_statistics(scope.account), facet.name, account=scope.account, domain=scope.domain)
 
 
+def new_domain(facet: StatisticsDomain) -> DomainDocument:
+    """The item of a new domain that is nothing but a statistics facet."""
+    scope = facet.scope
+    document = DomainDocument(
+        partition(scope.account), f"domain#{scope.entity}", name=facet.name, created_at=facet.created_at
+    )
+    put_facet(document, facet)
+    return document
+
+
 def new_site(name: str, site: Site, facet: StatisticsDomain | None = None) -> list[New]:
     """The items of a new domain with a site facet, and maybe one for statistics."""
     document = DomainDocument(
