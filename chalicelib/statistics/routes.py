@@ -70,7 +70,7 @@ def _client_has_a_key(request: Request, path: object) -> None:  # noqa: ARG001 -
 
 
 def _checks(surface: "Surface[Any]") -> "Sequence[Check]":
-    return (body_within(surface), limited_by_key, _client_has_a_key)
+    return (limited_by_key, body_within(surface), _client_has_a_key)
 
 
 api = Surface(blueprint, responses.ApiWords(), _checks, identify=holder, coded=False)

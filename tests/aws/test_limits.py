@@ -145,6 +145,69 @@ def test_callers_are_keyed_by_address_and_by_network_for_ipv6(clock: Clock) -> N
     assert asked.caller("no address") != asked.caller("")
 
 
+def test_what_stands_for_a_key_is_never_what_stands_for_an_address(clock: Clock) -> None:
+    asked = limiter(clock)
+    key = asked.keyed("an account", "key_1")
+    assert key not in {asked.caller("key_1"), asked.caller(key), asked.keyed("another", "key_1")}
+    assert "#" in key
+    assert "#" not in asked.caller("key#an account#key_1")
+
+
+def test_a_window_whose_size_changes_while_it_is_open_is_measured_by_the_new_one(clock: Clock, sent: list[str]) -> None:
+    """By a process that knows the window, and by one that does not; smaller and known, it costs no call."""
+    known = limiter(clock)
+    small, usual, large = (Window("statistics", size, 60) for size in (2, 3, 5))
+    for _ in range(3):
+        known.take("resized", [usual])
+    sent.clear()
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            known.take("resized", [small])
+    assert sent == []
+    with pytest.raises(RateLimited) as refusal:
+        limiter(clock).take("resized", [small])
+    assert (refusal.value.limit, refusal.value.reset) == (2, 60.0)
+    assert known.take("resized", [large]).remaining == 1
+    assert limiter(clock).take("resized", [large]).remaining == 0
+    for process in (known, limiter(clock)):
+        with pytest.raises(RateLimited):
+            process.take("resized", [large])
+    clock.now += 60
+    assert known.take("resized", [small]).remaining == 1
+
+
+def test_a_short_window_does_not_empty_a_long_one_of_the_same_name(world: World, clock: Clock) -> None:
+    """As for two keys at one address, one of which has a window of another length."""
+    assert world
+    asked, short, long = limiter(clock), Window("api", 2, 1), Window("api", 3, 60)
+    for _ in range(3):
+        asked.take("lengths", [long])
+    clock.now += 5
+    assert asked.take("lengths", [short]).remaining == 1
+    for process in (asked, limiter(clock)):
+        with pytest.raises(RateLimited) as refusal:
+            process.take("lengths", [long])
+        assert refusal.value.reset == 55.0
+
+
+def test_an_item_stays_for_the_longest_window_that_its_caller_may_have(world: World, clock: Clock) -> None:
+    asked = limiter(clock)
+    asked.take("kept", [Window("api2", 9, 500_000)])
+    asked.take("kept", [QUICK], keep=500_000)
+    key = {"pk": {"S": "kept"}}
+    item = world.session.client("dynamodb").get_item(TableName=settings().limits_table, Key=key)["Item"]
+    assert int(item["expires"]["N"]) >= clock.now + 500_000
+
+
+def test_a_refusal_is_remembered_for_as_long_as_its_window_is_open(clock: Clock, sent: list[str]) -> None:
+    asked, window = limiter(clock), Window("api", 1, 1_000_000)
+    asked.take("long", [window])
+    clock.now += 999_999
+    with pytest.raises(RateLimited) as refusal:
+        asked.take("long", [window])
+    assert (refusal.value.reset, len(sent)) == (1.0, 1)
+
+
 def answering(error: Exception) -> Any:
     def call(*_: object) -> None:
         raise error
