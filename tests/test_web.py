@@ -1,31 +1,35 @@
 """The web layer: who is let in where, who is believed to be asking, and that nothing of it is logged."""
 
-import base64
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from chalice.app import Chalice
+from chalice.app import Blueprint, Chalice
 
 from chalicelib import observability, web, wiring
-from chalicelib.aws.tables import UserDocument
-from chalicelib.core.accounts import Permission
+from chalicelib.aws.tables import AccountDocument, UserDocument
+from chalicelib.core.errors import (
+    BrokenLog,
+    Conflict,
+    CountlessError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Poison,
+    RateLimited,
+    Taken,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Uncertain,
+)
 from chalicelib.pageviews import routes
-from tests.front import FrontDoor, Reply
+from tests.front import FrontDoor
 from tests.people import Person, address, settle
-
-ENDPOINTS = {
-    ("GET", "/api/v0/me"): (0, 200),
-    ("POST", "/api/v0/count"): (Permission.COUNT, 202),
-    ("GET", "/api/v0/paths"): (Permission.STATS, 200),
-    ("GET", "/api/v0/stats/total"): (Permission.STATS, 200),
-    ("GET", "/api/v0/stats/hits"): (Permission.STATS, 200),
-}
-"""Every keyed endpoint: the permission that it asks for, and the status if all is well."""
 
 
 @pytest.fixture(scope="module")
@@ -36,93 +40,6 @@ def somebody(app: Chalice) -> Person:
 @pytest.fixture(scope="module")
 def stranger(app: Chalice) -> Person:
     return settle(FrontDoor(app))
-
-
-def ask(person: Person, endpoint: tuple[str, str], authorization: str | None, **more: Any) -> Reply:
-    method, path = endpoint
-    headers = {"authorization": authorization} if authorization is not None else {}
-    body = {"no_sessions": True, "hits": [{"path": "/a"}]} if method == "POST" else None
-    headers |= more.pop("headers", {})
-    url = f"{more.pop('prefix', person.prefix)}{path}"
-    return person.front.request(method, url, headers=headers, json_body=body, client=address(), **more)
-
-
-def basic(text: str) -> str:
-    return "Basic " + base64.b64encode(text.encode()).decode()
-
-
-def test_the_table_of_endpoints_is_complete() -> None:
-    paths = routes.api.paths.items()
-    found = {(method, path) for path, known in paths for method in known.views}
-    assert found == {*ENDPOINTS, ("GET", "/api")}
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_key_opens_its_endpoints_in_all_three_headers(somebody: Person, endpoint: tuple[str, str]) -> None:
-    needed, status = ENDPOINTS[endpoint]
-    least = somebody.key(needed or Permission.NOTHING)
-    for token in (somebody.token, least):
-        for authorization in (f"Bearer {token}", basic(f":{token}"), basic(f"me:{token}")):
-            assert ask(somebody, endpoint, authorization).status == status
-        assert ask(somebody, endpoint, None, headers={"x-rmta-api-key": token}).status == status
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-@pytest.mark.parametrize(
-    ("authorization", "reason"),
-    [
-        (None, "no Authorization header"),
-        ("", "no Authorization header"),
-        ("Bearer", "wrong format for Authorization header"),
-        ("bearer {token}", "wrong format for Authorization header"),
-        ("Bearer {token} x", "wrong format for Authorization header"),
-        ("Token {token}", "wrong format for Authorization header"),
-        ("Basic {token}", "wrong format for Authorization header"),
-        (basic("nocolon"), "wrong format for Authorization header"),
-        (basic("me:"), "unknown token"),
-        ("Bearer {token}x", "unknown token"),
-        ("Bearer xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "unknown token"),
-    ],
-)
-def test_without_a_known_key_every_endpoint_answers_401_with_a_challenge(
-    somebody: Person, endpoint: tuple[str, str], authorization: str | None, reason: str
-) -> None:
-    given = authorization.format(token=somebody.token) if authorization else authorization
-    reply = ask(somebody, endpoint, given)
-    assert (reply.status, reply.json()) == (401, {"error": reason})
-    assert reply.headers["www-authenticate"] == "Basic realm=GoatCounter"
-    assert reply.headers["cache-control"] == "no-store,no-cache"
-
-
-@pytest.mark.parametrize("endpoint", [endpoint for endpoint, (needed, _) in ENDPOINTS.items() if needed])
-def test_a_key_without_the_permission_is_told_which_it_lacks(somebody: Person, endpoint: tuple[str, str]) -> None:
-    needed, _ = ENDPOINTS[endpoint]
-    token = somebody.key(126 & ~needed)
-    reply = ask(somebody, endpoint, f"Bearer {token}")
-    name = {Permission.COUNT: "count", Permission.STATS: "stats"}[Permission(needed)]
-    assert (reply.status, reply.json()) == (403, {"error": f"requires '{name}' permissions"})
-    assert "www-authenticate" not in reply.headers
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_revoked_key_is_unknown(somebody: Person, endpoint: tuple[str, str]) -> None:
-    account = somebody.created.account.id
-    key, token = wiring.accounts().issue_key(account, somebody.created.user.id, "short-lived")
-    assert ask(somebody, endpoint, f"Bearer {token}").status < 300
-    wiring.accounts().revoke_key(account, key.id)
-    reply = ask(somebody, endpoint, f"Bearer {token}")
-    assert (reply.status, reply.json()) == (401, {"error": "unknown token"})
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_key_never_reaches_another_account(somebody: Person, stranger: Person, endpoint: tuple[str, str]) -> None:
-    """A foreign site looks exactly like one that does not exist; a foreign host changes nothing at all."""
-    token = f"Bearer {stranger.token}"
-    foreign, absent = ask(somebody, endpoint, token), ask(somebody, endpoint, token, prefix="/s/no-such-site")
-    assert (foreign.status, foreign.body) == (absent.status, absent.body) == (404, absent.body)
-    assert foreign.json() == {"error": "not found"}
-    own = ask(somebody, endpoint, token, prefix="", headers={"host": "somebodys.example"})
-    assert own.status == ENDPOINTS[endpoint][1]
 
 
 def test_a_foreign_host_leads_to_the_own_site(front: FrontDoor, stranger: Person) -> None:
@@ -181,6 +98,175 @@ def test_a_refused_request_takes_no_call(front: FrontDoor, sent: list[str], monk
     sent.clear()
     assert [person.get("/api/v0/me", client=same).status for _ in range(3)] == [429] * 3
     assert sent == []
+
+
+# Surfaces
+
+
+class PlainWords:
+    """Words that say what they were asked to say."""
+
+    def failure(self, error: CountlessError) -> web.Reply:
+        return web.Reply(400, f"{type(error).__name__}: {error}")
+
+    def wrong_method(self) -> web.Reply:
+        return web.Reply(405)
+
+    def wrong_type(self) -> web.Reply:
+        return web.Reply(415)
+
+    def too_large(self) -> web.Reply:
+        return web.Reply(413)
+
+    def unexpected(self, status: int, code: str) -> web.Reply:
+        return web.Reply(status, code)
+
+
+def surfaced(view: Callable[[web.Request], web.Reply], *, coded: bool = False) -> FrontDoor:
+    """A service with one surface below `/plain`, whose view answers POST and takes ten bytes."""
+    blueprint, service = Blueprint("plain"), web.prepare(Chalice(app_name="plain", configure_logs=False))
+    surface = web.Surface(
+        blueprint, PlainWords(), lambda made: (web.body_within(made, 10),), identify=web.holder, coded=coded
+    )
+    surface.path("/plain/thing").public("POST")(view)
+    service.register_blueprint(blueprint)
+    other = web.Unknown(r"/plain\d+(/.*)?", surface, (), NotFound("version"))
+    web.catch_all(service, [web.Unknown("/plain(/.*)?", surface), other])
+    return FrontDoor(service)
+
+
+def test_a_surface_may_have_its_plain_spelling_alone(world: object) -> None:
+    assert world
+    plain, coded = (surfaced(lambda _: web.Reply(200, "seen"), coded=coded) for coded in (False, True))
+    assert [door.post("/plain/thing").text for door in (plain, coded)] == ["seen", "seen"]
+    assert [door.post("/s/x/plain/thing").text for door in (plain, coded)] == ["not found\n", "seen"]
+    assert [door.post("/s/x/plain/else").text for door in (plain, coded)] == ["not found\n", "NotFound: path"]
+
+
+def test_paths_that_nobody_has_are_refused_in_the_words_of_the_first_that_fits(world: object) -> None:
+    assert world
+    front = surfaced(lambda _: web.Reply(200))
+    texts = {
+        path: front.get(path).text for path in ("/plain", "/plain/x", "/plain2", "/plain2/x/y", "/plains", "/", "/x")
+    }
+    assert texts == {
+        **dict.fromkeys(("/plain", "/plain/x"), "NotFound: path"),
+        **dict.fromkeys(("/plain2", "/plain2/x/y"), "NotFound: version"),
+        **dict.fromkeys(("/plains", "/", "/x"), "not found\n"),
+    }
+    assert front.get("/plain/thing").status == 405
+
+
+def test_a_surface_says_how_large_a_body_may_be(world: object) -> None:
+    assert world
+    front = surfaced(lambda request: web.Reply(200, str(len(request.body))))
+    assert [front.post("/plain/thing", body=b"x" * size).status for size in (0, 10, 11)] == [200, 200, 413]
+
+
+PROBLEMS: list[tuple[Exception, int, bool]] = [
+    (Unauthenticated("no"), 400, False),
+    (Forbidden("no"), 400, False),
+    (NotFound("no"), 400, False),
+    (Invalid("no"), 400, False),
+    (Taken("no"), 400, False),
+    (TooLarge("no"), 400, False),
+    (RateLimited(1, 1.0), 400, False),
+    (Uncertain("no"), 400, True),
+    (Unavailable("no"), 503, True),
+    (BrokenLog("no"), 500, True),
+    (Conflict("no"), 500, True),
+    (Poison("no"), 500, True),
+    (KeyError("no"), 500, True),
+]
+"""What a view may raise: the status of words that call every refusal a 400, and whether somebody has to look at it."""
+
+
+@pytest.mark.parametrize(("error", "status", "told"), PROBLEMS, ids=lambda value: type(value).__name__)
+def test_a_view_may_raise_anything_and_what_is_ours_is_logged(
+    world: object, logged: io.StringIO, error: Exception, status: int, told: bool
+) -> None:
+    assert world
+
+    def failing(_: web.Request) -> web.Reply:
+        raise error
+
+    assert surfaced(failing).post("/plain/thing").status == status
+    assert (f'"error":"{type(error).__name__}"' in logged.getvalue()) is told
+
+
+def test_every_problem_of_the_core_is_in_that_table() -> None:
+    assert {type(error) for error, _, _ in PROBLEMS} == {*CountlessError.__subclasses__(), KeyError}
+
+
+@pytest.mark.parametrize(
+    ("error", "api", "pixel"),
+    [
+        (Unauthenticated("no"), 401, 400),
+        (Forbidden("no"), 403, 403),
+        (NotFound("path"), 404, 404),
+        (Invalid("no"), 400, 400),
+        (Taken("there is one"), 409, 409),
+        (TooLarge("too many"), 413, 413),
+        (RateLimited(1, 1.0), 429, 429),
+        (Uncertain("documents"), 500, 500),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_goatcounters_words_know_every_refusal(error: CountlessError, api: int, pixel: int) -> None:
+    assert routes.api.words.failure(error).status == api
+    assert routes.pixels.words.failure(error).status == pixel
+    assert "code" not in str(routes.api.words.failure(error).body)
+
+
+def test_a_request_asks_once_and_hears_the_same_again() -> None:
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("asked")
+        if len(asked) > 1:
+            raise Unavailable("again")
+        return "answer"
+
+    def refuse() -> str:
+        asked.append("refused")
+        raise NotFound("thing")
+
+    request = web.Request("GET", "/", None, "", {}, {}, {}, b"", "", "", "")
+    assert [request.once("one", ask) for _ in range(3)] == ["answer"] * 3
+    for _ in range(3):
+        with pytest.raises(NotFound):
+            request.once("another", refuse)
+    assert asked == ["asked", "refused"]
+
+
+STATISTICS = "/v1/api/statistic-groups"
+
+
+def test_for_statistics_the_key_of_an_owner_who_is_no_admin_any_more_is_none(front: FrontDoor) -> None:
+    person = settle(front)
+    headers = {"authorization": f"Bearer {person.token}"}
+    user = UserDocument.get(f"account#{person.created.account.id}", f"user#{person.created.user.id:010d}")
+    user.update(actions=[UserDocument.role.set("r")])
+    reply = front.get(STATISTICS, headers=headers)
+    assert (reply.status, reply.json()["error"]["message"]) == (401, "only admins can create and use API keys")
+
+
+def test_for_statistics_the_key_of_an_owner_who_is_gone_is_unknown(front: FrontDoor) -> None:
+    person, without = settle(front), settle(front)
+    UserDocument.get(f"account#{person.created.account.id}", f"user#{person.created.user.id:010d}").delete()
+    AccountDocument.get(f"account#{without.created.account.id}", "account").delete()
+    UserDocument.get(f"account#{without.created.account.id}", f"user#{without.created.user.id:010d}").delete()
+    known = front.get(STATISTICS, headers={"authorization": f"Bearer {'x' * 50}"})
+    for token in (person.token, without.token):
+        reply = front.get(STATISTICS, headers={"authorization": f"Bearer {token}"})
+        assert (reply.status, reply.json()) == (401, known.json())
+
+
+def test_a_key_that_is_used_for_statistics_is_seen_used(front: FrontDoor) -> None:
+    person = settle(front)
+    used = wiring.accounts().key(person.token).last_used
+    assert front.get(STATISTICS, headers={"authorization": f"Bearer {person.token}"}).status == 200
+    assert (used, wiring.accounts().key(person.token).last_used > 0) == (0, True)
 
 
 # Who is believed to be asking
