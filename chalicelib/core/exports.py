@@ -319,6 +319,7 @@ class Exports:
         job = jobs.get(look.account, look.id)
         if job is not None and not job.over and now >= job.expires_at:
             fail(self._ports, job, LATE, secrets.token_hex(8))
+            job = jobs.get(look.account, look.id)
         if job is None:
             jobs.move(look, None)
         elif job.over:

@@ -16,12 +16,16 @@ SWEEP = 60.0
 
 @contextmanager
 def in_process() -> Iterator[None]:
-    """Every AWS client of this process talks to moto, whose data end when this is left."""
+    """Every AWS client of this process talks to moto, whose data end when this is left.
+
+    The same moto also answers over HTTP on a port of its own, for presigned URLs lead clients past the service.
+    """
     # Imported here: whoever runs against another process need not have moto.
     from infrastructure.local import simulation  # noqa: PLC0415
 
-    with simulation.simulated(), _expiring(simulation.expire):
+    with simulation.simulated(), moto_server("127.0.0.1", 0) as url:
         os.environ["AWS_DEFAULT_REGION"] = REGION
+        os.environ["COUNTLESS_FILES_URL"] = url
         os.environ.pop("AWS_ENDPOINT_URL", None)
         yield
 

@@ -162,7 +162,11 @@ def _answer(gateway: Gateway, options: Options, known: credentials.Credentials |
 
     def ready(_host: str, port: int) -> None:
         shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - compared only
-        keys = demo.ensure(wiring.accounts(), f"http://{shown}:{port}", known, shown)
+        url = f"http://{shown}:{port}"
+        if not os.environ.get("COUNTLESS_URL"):
+            os.environ["COUNTLESS_URL"] = url
+            wiring.settings.cache_clear()
+        keys = demo.ensure(wiring.accounts(), url, known, shown)
         if options.credentials is not None:
             credentials.write(options.credentials, keys)
         click.echo(greeting(keys, options))

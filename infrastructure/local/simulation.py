@@ -1,8 +1,8 @@
 """AWS in this process: moto, mended where it loses updates under threads or slows down as queues grow.
 
 moto is not made for threads: eight of them adding 1 to a counter lose some of it, and a message sent while another
-is being deleted can vanish; and it delivers a FIFO group out of order after a failure. The mending here makes all
-of it exact; it works for mocked clients and for moto's server.
+is being deleted can vanish; it delivers a FIFO group out of order after a failure; and it breaks at a part of an upload
+that is gone. The mending here makes all of it exact; it works for mocked clients and for moto's server.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import S3Backend
 from moto.sqs.models import Message, SQSBackend
 
 DYNAMODB = threading.RLock()
@@ -47,6 +49,8 @@ def mend() -> None:
         _locked(SQSBackend, name, SQS)
     # It lists every attribute of the queue, some by counting messages, for each message received.
     SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign, assignment]
+    if not hasattr(S3Backend.upload_part, "mended"):
+        setattr(S3Backend, "upload_part", _uploading(S3Backend.upload_part))  # noqa: B010
     if not hasattr(SQSBackend.receive_message, "mended"):
         setattr(SQSBackend, "receive_message", _receiving(SQSBackend.receive_message))  # noqa: B010
 
@@ -63,6 +67,19 @@ def _locked(owner: type, name: str, lock: AbstractContextManager[object]) -> Non
 
     call.mended = True  # type: ignore[attr-defined]
     setattr(owner, name, call)
+
+
+def _uploading(original: Callable[..., Any]) -> Callable[..., Any]:
+    """An upload of a part that knows what to say of an upload that there is not."""
+
+    @functools.wraps(original)
+    def upload(backend: S3Backend, bucket_name: str, multipart_id: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if multipart_id not in backend.get_bucket(bucket_name).multiparts:
+            raise NoSuchUpload(upload_id=multipart_id)
+        return original(backend, bucket_name, multipart_id, *args, **kwargs)
+
+    upload.mended = True  # type: ignore[attr-defined]
+    return upload
 
 
 def _never_too_old(_backend: SQSBackend, _queue: str, _message: Message) -> bool:
