@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from pynamodb.connection import Connection
-from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.exceptions import DoesNotExist, PynamoDBException, UpdateError
 from pynamodb.expressions.update import Action
-from pynamodb.transactions import TransactWrite
 
 from chalicelib.core import ids, keys, passwords
 from chalicelib.core.accounts import (
@@ -34,7 +32,7 @@ from chalicelib.core.keys import Key
 from chalicelib.core.limits import plans
 from chalicelib.settings import Settings
 
-from . import records
+from . import calls, clients, records
 from .records import partition
 from .tables import Counter, Document, DomainDocument, KeyDocument, KeyPointer, Taken, bind
 
@@ -66,6 +64,7 @@ class Accounts:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         bind(settings)
+        self._table = settings.documents_table
         self._clock = clock
         self._rosters: Memory[str, Roster | None] = Memory(200, REMEMBERED, clock)
         self._keys: Memory[str, Key] = Memory(1000, REMEMBERED, clock)
@@ -333,21 +332,21 @@ class Accounts:
         )
 
     def _create(self, new: Sequence[records.New]) -> None:
-        with _answering():
-            try:
-                with TransactWrite(connection=Connection()) as transaction:
-                    for item in new:
-                        transaction.save(item.document, condition=Document.pk.does_not_exist())
-            except TransactWriteError as error:
-                reasons = error.cancellation_reasons
-                taken = [
-                    item.field
-                    for item, reason in zip(new, reasons, strict=False)
-                    if reason is not None and reason.code == "ConditionalCheckFailed"
-                ]
-                if not taken:
-                    raise
-                raise Invalid(fields={name: ["already exists"] for name in taken}) from None
+        """Makes items, of which the first has an id that nobody has ever seen; all or nothing.
+
+        Raises:
+            Invalid: some of them are there already.
+        """
+        members = [records.put(self._table, item.document) for item in new]
+        try:
+            calls.transact(clients.dynamodb(), members)
+        except calls.Cancelled as error:
+            if error.failed(0):
+                return  # what stood in the way of a repeated call was the first one's
+            taken = [item.field for index, item in enumerate(new) if error.failed(index)]
+            if not taken:
+                raise Unavailable(f"documents: {error}") from None
+            raise Invalid(fields={name: ["already exists"] for name in taken}) from None
 
     def _attempt(self, document: Document, actions: list, condition: object) -> None:  # type: ignore[type-arg]
         """Updates if the condition holds; that it does not is fine."""

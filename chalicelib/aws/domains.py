@@ -27,7 +27,7 @@ from chalicelib.settings import Settings
 
 from . import calls, records, removals
 from .accounts import Accounts, key_id
-from .tables import Document, DomainDocument, KeyDocument, KeyPointer
+from .tables import DomainDocument, KeyDocument, KeyPointer
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -146,9 +146,9 @@ class Domains:
     def _make(self, facet: StatisticsDomain, key: Key, digest: str, bare: DomainDocument | None) -> bool:
         """Makes it, unless `bare`, which it should become a part of, has changed meanwhile."""
         members = [
-            self._put(records.new_name(facet)),
-            self._attach(facet, bare) if bare else self._put(records.new_domain(facet)),
-            *(self._put(new.document) for new in records.new_key(key, digest)),
+            records.put(self._table, records.new_name(facet)),
+            self._attach(facet, bare) if bare else records.put(self._table, records.new_domain(facet)),
+            *(records.put(self._table, new.document) for new in records.new_key(key, digest)),
         ]
         try:
             calls.transact(self._client, members)
@@ -202,7 +202,7 @@ class Domains:
         """Renames it, unless it has changed meanwhile."""
         own = "" if document.site else "#name = :name, "
         members = [
-            self._put(records.new_name(new)),
+            records.put(self._table, records.new_name(new)),
             self._free(old),
             self._update(
                 document,
@@ -309,16 +309,6 @@ class Domains:
             self._accounts.forget(scope.account, digest)
 
     # Members of transactions
-
-    def _put(self, document: Document) -> Member:
-        """Makes an item that is not there yet."""
-        return {
-            "Put": {
-                "TableName": self._table,
-                "Item": document.serialize(),
-                "ConditionExpression": "attribute_not_exists(pk)",
-            }
-        }
 
     def _update(self, document: DomainDocument, change: str, condition: str, values: dict[str, Any]) -> Member:
         called = {"ExpressionAttributeNames": {"#name": "name"}} if "#name" in change + condition else {}

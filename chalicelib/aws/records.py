@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chalicelib.core.accounts import (
     Account,
@@ -34,6 +35,13 @@ class New:
 
     document: Document
     field: str
+
+
+def put(table: str, document: Document) -> dict[str, Any]:
+    """The member of a transaction that makes an item, which must not be there yet."""
+    return {
+        "Put": {"TableName": table, "Item": document.serialize(), "ConditionExpression": "attribute_not_exists(pk)"}
+    }
 
 
 def partition(account: str) -> str:

@@ -15,6 +15,7 @@ from chalicelib.core.accounts import EVERYTHING, Permission
 from chalicelib.core.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from chalicelib.settings import settings
 from tests.conftest import World
+from tests.core.world import AFTER, BEFORE, THROTTLE, Faults, struck
 
 
 class Clock:
@@ -248,6 +249,48 @@ def test_a_key_from_before_there_were_domains_and_limits_has_neither(store: Acco
         ExpressionAttributeNames={"#domain": "domain"},
     )
     assert store.key(created.token) == replace(created.key, domain="", limits="")
+
+
+@pytest.mark.parametrize("kind", [BEFORE, AFTER, THROTTLE])
+def test_what_is_made_is_made_once_though_an_answer_is_lost(store: Accounts, kind: int) -> None:
+    """Where repeated calls are not recognised by DynamoDB itself."""
+    with struck(Faults([(0, kind, False)])):
+        created = made(store, f"once{kind}")
+    with struck(Faults([(0, kind, False)])):
+        key, token = store.issue_key(created.account.id, created.user.id, "k")
+    assert [store.key(found) for found in (created.token, token)] == [created.key, key]
+    assert {found.id for found in store.keys(created.account.id)} == {created.key.id, key.id}
+
+
+def test_limits_of_keys_and_sites_are_changed_and_taken_back(store: Accounts) -> None:
+    created = made(store, "adjusted", code="adjusted")
+    other = made(store, "unadjusted").account.id
+    account, key, site = created.account.id, created.key.id, created.site.id
+    for limits in ("api:8/1,export:none", "off", ""):
+        store.set_key_limits(account, key, limits)
+        store.set_site_limits(account, site, limits)
+        assert store.key(created.token) == replace(created.key, limits=limits)
+        assert store.public_site("adjusted", "") == replace(created.site, limits=limits)
+        assert next(store.roster(account).sites()).limits == limits
+    with pytest.raises(NotFound):
+        store.set_key_limits(other, key, "")
+    with pytest.raises(NotFound):
+        store.set_site_limits(other, site, "")
+    with pytest.raises(Invalid, match="limits: not a limit: 'x'"):
+        store.set_key_limits(account, key, "x")
+    with pytest.raises(Invalid, match="limits: not a limit: 'x'"):
+        store.set_site_limits(account, site, "x")
+
+
+def test_the_operator_sees_every_account_once_and_its_keys_as_they_were_made(store: Accounts, clock: Clock) -> None:
+    created = made(store, "seen")
+    clock.now += 1
+    second, _ = store.issue_key(created.account.id, created.user.id, "second")
+    clock.now += 1
+    third, _ = store.issue_key(created.account.id, created.user.id, "third", Permission.DOMAINS, [])
+    assert store.keys(created.account.id) == [created.key, second, third]
+    assert store.keys("nobody") == []
+    assert store.all_accounts().count(created.account.id) == 1
 
 
 def test_limits_that_cannot_be_read_are_refused(store: Accounts) -> None:
