@@ -1,8 +1,8 @@
 """AWS in this process: moto, mended where it loses updates under threads or slows down as queues grow.
 
 moto is not made for threads: eight of them adding 1 to a counter lose some of it, and a message sent while another
-is being deleted can vanish; it delivers a FIFO group out of order after a failure; and it breaks at a part of an upload
-that is gone. The mending here makes all of it exact; it works for mocked clients and for moto's server.
+is being deleted can vanish; it delivers a FIFO group out of order after a failure; and it breaks at a part of an
+upload that is gone. The mending here makes all of it exact; it works for mocked clients and for moto's server.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def mend() -> None:
         _locked(SQSBackend, name, SQS)
     # It lists every attribute of the queue, some by counting messages, for each message received.
     SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign, assignment]
-    if not hasattr(S3Backend.upload_part, "mended"):
-        setattr(S3Backend, "upload_part", _uploading(S3Backend.upload_part))  # noqa: B010
+    for name in ("upload_part", "complete_multipart_upload"):
+        if not hasattr(getattr(S3Backend, name), "mended"):
+            setattr(S3Backend, name, _uploading(getattr(S3Backend, name)))
     if not hasattr(SQSBackend.receive_message, "mended"):
         setattr(SQSBackend, "receive_message", _receiving(SQSBackend.receive_message))  # noqa: B010
 
@@ -70,7 +71,7 @@ def _locked(owner: type, name: str, lock: AbstractContextManager[object]) -> Non
 
 
 def _uploading(original: Callable[..., Any]) -> Callable[..., Any]:
-    """An upload of a part that knows what to say of an upload that there is not."""
+    """A call for an upload that knows what to say if there is none."""
 
     @functools.wraps(original)
     def upload(backend: S3Backend, bucket_name: str, multipart_id: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401

@@ -19,6 +19,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import wiring
+from chalicelib.aws import clients
 from chalicelib.core.errors import Unavailable
 from chalicelib.core.exporting import LEASE, Chunk, Exporter, Source
 from chalicelib.core.exports import Job, Look, State
@@ -105,7 +106,7 @@ class Strike:
             raise ReadTimeoutError(endpoint_url=str(request.url))
         if self.kind == BEFORE:
             raise ConnectionClosedError(endpoint_url=str(request.url))
-        return AWSResponse(str(request.url), 503, HTTPHeaders(), RawBody(b""))  # type: ignore[arg-type]
+        return AWSResponse(str(request.url), 503, HTTPHeaders(), RawBody(b""))
 
 
 @contextmanager
@@ -181,8 +182,16 @@ class Stage:
 
     def drain(self) -> list[str]:
         """Takes what waits in the queue; and what is parked, to `parked`."""
-        self.parked += self.world.drain("COUNTLESS_PARKED_EXPORTS_QUEUE")
-        return self.world.drain("COUNTLESS_EXPORTS_QUEUE")
+        self.parked += self._take("COUNTLESS_PARKED_EXPORTS_QUEUE")
+        return self._take("COUNTLESS_EXPORTS_QUEUE")
+
+    def _take(self, variable: str) -> list[str]:
+        sqs, url, bodies = clients.sqs(), self.world.environment[variable], list[str]()
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                bodies.append(message["Body"])
+        return bodies
 
     def deliver(self, body: str) -> bool:
         """Gives a message to the function; whether it is acknowledged."""
@@ -225,7 +234,7 @@ class Stage:
 
     def file(self, job: Job) -> bytes:
         """The job's file in the bucket."""
-        client = self.world.session.client("s3")
+        client = clients.s3()
         return client.get_object(Bucket=self.world.environment["COUNTLESS_BUCKET"], Key=job.key)["Body"].read()
 
     def has_file(self, job: Job) -> bool:

@@ -3,16 +3,17 @@
 import json
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 import pytest
 
 from chalicelib import wiring
+from chalicelib.aws.exports import Bucket
 from chalicelib.core import exporting, exports
 from chalicelib.core.errors import Invalid, NotFound, Poison, Unauthenticated, Unavailable
 from chalicelib.core.exporting import HEADER, LEASE, RESTARTS, TRIES, Chunk
-from chalicelib.core.exports import Job, State, disposition
+from chalicelib.core.exports import Job, Lost, State, disposition
 from tests.conftest import World
 from tests.core.exporting import (
     AFTER,
@@ -123,7 +124,12 @@ def test_a_file_is_the_same_however_often_it_is_handed_over(stage: Stage) -> Non
 # --- what may go wrong --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [(CRASH_AFTER, 300.0), *((kind, 1.0) for kind in KINDS)])
+LONG = pytest.mark.prove
+SOME = [pytest.param(kind, marks=() if kind in (AFTER, CRASH_AFTER) else LONG) for kind in KINDS]
+
+
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(300.0, marks=LONG)])
+@pytest.mark.parametrize("kind", SOME)
 def test_whichever_call_fails_the_file_is_the_same(stage: Stage, kind: int, seconds: float) -> None:
     """Any call to table, bucket or queue, before or after it took effect: no gap, no double row, the same bytes, the
     same hash; and the job is finished once.
@@ -142,7 +148,8 @@ def test_whichever_call_fails_the_file_is_the_same(stage: Stage, kind: int, seco
     assert (stage.deaths > 15) == (kind >= CRASH_BEFORE)
 
 
-@pytest.mark.parametrize(("seconds", "salt"), [(300.0, ""), (1.0, "other")])
+@pytest.mark.parametrize("seconds", [300.0, pytest.param(1.0, marks=LONG)])
+@pytest.mark.parametrize("salt", ["other", pytest.param("", marks=LONG)])
 def test_a_worker_that_lost_its_lease_harms_nobody(stage: Stage, seconds: float, salt: str) -> None:
     """It stops for longer than its lease before any of its calls, another makes the whole file meanwhile, and then it
     goes on: also if the other one read rows that had changed.
@@ -170,7 +177,7 @@ def test_a_worker_that_lost_its_lease_harms_nobody(stage: Stage, seconds: float,
     assert skip > 15
 
 
-@pytest.mark.parametrize("salt", ["", "other"])
+@pytest.mark.parametrize("salt", ["other", pytest.param("", marks=LONG)])
 def test_two_workers_that_interleave_make_one_file(stage: Stage, salt: str) -> None:
     """The one comes before any call of the other, takes the job over for a single part, and leaves it at that."""
     for skip in count():
@@ -251,6 +258,21 @@ def test_a_file_whose_parts_were_mixed_up_is_begun_anew(stage: Stage) -> None:
     stage.settle()
     assert stage.finished(job) == expected
     assert stage.uploads(job) == []
+
+
+def test_a_file_that_was_joined_already_is_good(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 may forget an upload as soon as it has made a file of it, while the answer was lost."""
+    join = Bucket.join
+
+    def lose(bucket: Bucket, key: str, upload: str, tags: Sequence[str]) -> None:
+        join(bucket, key, upload, tags)
+        raise Lost("NoSuchUpload")
+
+    monkeypatch.setattr(Bucket, "join", lose)
+    job = stage.begin()
+    stage.settle()
+    assert stage.finished(job)
+    assert stage.job(job).restarts == 0
 
 
 def test_a_file_that_is_not_what_was_uploaded_is_not_given_out(stage: Stage) -> None:
@@ -337,7 +359,7 @@ def test_what_kills_its_processes_is_given_up(stage: Stage) -> None:
     assert len(stage.parked) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_a_failure_is_told_whichever_call_fails(stage: Stage, kind: int) -> None:
     """On the job, and in the dead-letter queue at least once."""
     stage.source = lambda _: Failing(NotFound("group"))
@@ -444,7 +466,7 @@ def test_a_finished_file_is_there_for_a_day(stage: Stage) -> None:
     assert stage.notes(job) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 def test_expiry_goes_on_whichever_call_fails(stage: Stage, kind: int) -> None:
     """The next hour does what this one could not."""
     for skip in count():
