@@ -166,7 +166,7 @@ def _answer(gateway: Gateway, options: Options, known: credentials.Credentials |
         if not os.environ.get("COUNTLESS_URL"):
             os.environ["COUNTLESS_URL"] = url
             wiring.settings.cache_clear()
-        keys = demo.ensure(wiring.accounts(), url, known, shown)
+        keys = demo.ensure(wiring.accounts(), wiring.domains(), url, known, shown)
         if options.credentials is not None:
             credentials.write(options.credentials, keys)
         click.echo(greeting(keys, options))
@@ -206,6 +206,9 @@ Try, in another terminal:
   curl {url}/api/v0/stats/total -H "Authorization: Bearer $token" -H 'Content-Type: application/json'
 
   {command} import {example} --url {url} --token $token
+
+  curl -X POST {url}/v1/api/statistics/Automations/mails%20sent -H "Authorization: Bearer $token" \\
+      --data '{{"method": "increment"}}'
 
 {kept} Ctrl-C stops it.
 """

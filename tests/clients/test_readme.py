@@ -1,11 +1,13 @@
 """README.md's samples, as printed, against a running service."""
 
 import gzip
+import hashlib
 import json
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 
 from tests.clients.people import FIREFOX
 from tests.clients.stack import COUNTLESS, Service, environment, until
-from tests.docs import ROOT, block, code, commands
+from tests.docs import README, ROOT, block, code, commands
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the samples are for curl, which is not here")
 THEIRS = "https://stats.example.com"
@@ -28,6 +30,7 @@ def _run(command: str, service: Service, directory: Path = ROOT) -> str:
     for address in (THEIRS, "http://127.0.0.1:8000"):
         command = command.replace(address, service.url)
     command = command.replace("TOKEN=…", f"TOKEN={service.token}").replace("Bearer TOKEN", f"Bearer {service.token}")
+    command = command.replace("DOMAIN-KEY", str(service.keys["domain_key"]))
     command = re.sub(r"(?<![\w/.-])(?:\.venv/bin/)?countless (?=import)", f"{shlex.join(COUNTLESS)} ", command)
     done = subprocess.run(
         ["sh", "-ec", command],
@@ -44,8 +47,8 @@ def _run(command: str, service: Service, directory: Path = ROOT) -> str:
 
 @needs_curl
 def test_the_demo_counts_two_page_views_and_imports_a_log(service: Service) -> None:
-    """Its three commands, one after the other, each with what the README says of it."""
-    token, count, total, log = commands(block("token=…"))
+    """Its four commands, one after the other, each with what the README says of it."""
+    token, count, total, log, increment = commands(block("token=…"))
     assert token == "token=…"
     before = service.total()
     assert json.loads(_run(count, service)) == {"status": "ok"}
@@ -60,6 +63,7 @@ def test_the_demo_counts_two_page_views_and_imports_a_log(service: Service) -> N
     days = answer.json()["stats"]
     assert [day["day"] for day in days] == ["2015-05-17", "2015-05-18", "2015-05-19", "2015-05-20"]
     assert all(day["daily"] for day in days)
+    assert [json.loads(_run(increment, service))["value"] for _ in range(2)] == [1, 2]
 
 
 def test_pages_count_by_script_or_picture(service: Service) -> None:
@@ -78,7 +82,7 @@ def test_pages_count_by_script_or_picture(service: Service) -> None:
 @needs_curl
 def test_a_backend_sends_a_batch(service: Service) -> None:
     """With a key of its own, so that sending it again changes nothing."""
-    [count] = commands(block("Idempotency-Key"))
+    [count] = commands(block('"path": "/buy"'))
     for _ in range(2):
         assert json.loads(_run(count, service)) == {"status": "ok"}
 
@@ -99,3 +103,57 @@ def test_every_path_of_figures_answers(service: Service) -> None:
     assert len(named) > 2
     for path in named:
         assert service.request("GET", path.removeprefix("/api/v0/")).status_code == 200, path
+
+
+def test_the_statistics_client_counts(service: Service, tmp_path: Path) -> None:
+    """The sample in Python, in a process of its own, with one's own address and key."""
+    script = block("import ossit").replace(THEIRS, service.url).replace("DOMAIN-KEY", service.keys["domain_key"])
+    script = script.replace('"Automations"', '"Automations of the sample"')
+    file = tmp_path / "sample.py"
+    file.write_text(script, encoding="utf-8")
+    for value in (1, 2):
+        done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert f"'value': {value}}}]" in done.stdout
+
+
+@needs_curl
+def test_statistics_are_counted_read_and_plotted(service: Service) -> None:
+    """A keyed update counts once however often it is sent; the batch counts each of its own."""
+    add, show = commands(block("order-4711"))
+    assert [json.loads(_run(add, service))["value"] for _ in range(2)] == [19.9, 19.9]
+    (dated,) = json.loads(_run(show, service))["values"]
+    assert dated == {"reference_date": "2026-11-20", "value": 19.9}
+    [batch] = commands(block("statistics/batch"))
+    results = json.loads(_run(batch, service))["results"]
+    assert [result["statistic"]["name"] for result in results] == ["orders", "turnover"]
+    [plot] = commands(block("interval=week"))
+    week, *_ = json.loads(_run(plot, service))["intervals"]
+    assert (week["from"], week["to"]) == ("2026-11-16", "2026-11-22")
+    assert week["min"] <= week["mean"] <= week["max"] <= week["sum"]
+
+
+@needs_curl
+def test_an_export_is_asked_for_and_downloaded(service: Service, tmp_path: Path) -> None:
+    """With `curl -L`, as the text says, without a key."""
+    [add, _] = commands(block("order-4711"))
+    _run(add, service)
+    [export] = commands(block("v1/api/exports"))
+    asked = json.loads(_run(export, service))
+    address = f"{service.url}/v1/api/exports/{asked['id']}"
+    key = {"Authorization": f"Bearer {service.keys['domain_key']}"}
+    until("it is finished", lambda: httpx.get(address, headers=key).json()["state"] == "finished")
+    found = httpx.get(address, headers=key).json()
+    file = tmp_path / "export.csv.gz"
+    subprocess.run(["curl", "-sSfL", "-o", str(file), found["download_url"]], check=True, timeout=60)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == found["sha256"]
+    rows = gzip.decompress(file.read_bytes()).decode().splitlines()
+    assert rows[0] == "group_id,group,statistic_id,statistic,reference_date,value"
+    assert any(row.split(",")[1::2] == ["Shop", "turnover", "19.9"] for row in rows[1:])
+
+
+def test_the_description_of_the_statistics_api_lists_its_calls(service: Service) -> None:
+    """Without a key."""
+    assert "`GET /v1/api` lists every call" in README
+    found = httpx.get(f"{service.url}/v1/api").json()
+    assert {call["path"] for call in found["documentation"]} > {"/v1/api/statistics/batch", "/v1/api/exports"}
