@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from infrastructure.audit import audit
+from infrastructure.keys import keys, sites
 
 PORT = click.IntRange(0, 65535)
 
@@ -103,4 +104,4 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
         raise click.ClickException(f"AWS does not answer as it should: {error}") from error
 
 
-COMMANDS: list[click.Command] = [serve, aws, redrive, audit]
+COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites]

@@ -102,7 +102,7 @@ class Accounts:
         )
         site = self._new_site(account.id, code, cname, now)
         facet = StatisticsDomain(Scope(account.id, facet_id(site.domain)), domain, now, now)
-        key = Key(key_id(), account.id, name, EVERYTHING, user.id, created=now, domain=facet.scope.domain)
+        key = Key(key_id(self._clock()), account.id, name, EVERYTHING, user.id, created=now, domain=facet.scope.domain)
         token = keys.token()
         self._create(
             [
@@ -145,7 +145,7 @@ class Accounts:
             Invalid: the limits cannot be read.
         """
         key = Key(
-            key_id(),
+            key_id(self._clock()),
             account,
             name,
             permissions,
@@ -399,9 +399,9 @@ def _checked(limits: str) -> str:
     return limits
 
 
-def key_id() -> str:
-    """A new id for a key."""
-    return _id()
+def key_id(now: float) -> str:
+    """A new id for a key; keys made later sort later."""
+    return ids.ordered(now)
 
 
 def _id(length: int = 12) -> str:

@@ -141,7 +141,9 @@ class Domains:
 
     def _key(self, facet: StatisticsDomain, permissions: Permission, owner: int, name: str) -> Key:
         scope = facet.scope
-        return Key(key_id(), scope.account, name, permissions, owner, (), facet.created_at, domain=scope.domain)
+        return Key(
+            key_id(self._clock()), scope.account, name, permissions, owner, (), facet.created_at, domain=scope.domain
+        )
 
     def _make(self, facet: StatisticsDomain, key: Key, digest: str, bare: DomainDocument | None) -> bool:
         """Makes it, unless `bare`, which it should become a part of, has changed meanwhile."""

@@ -1,0 +1,274 @@
+"""`countless keys` and `countless sites`: keys for those who lost theirs, and limits for those who need others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from chalicelib.core.accounts import Permission, Roster
+    from chalicelib.core.keys import Key
+
+F = TypeVar("F", bound=Callable[..., object])
+
+PERMISSIONS = (
+    "count",
+    "export",
+    "site-read",
+    "site-create",
+    "site-update",
+    "stats",
+    "statistics-read",
+    "statistics-write",
+    "domains",
+)
+"""As `chalicelib.core.keys` names them; written down here too, so that asking for help need not load the service."""
+OWN = ("statistics-read", "statistics-write")
+"""What a key for a domain may do if nothing else is said."""
+
+
+def operating(command: F) -> F:
+    """Gives a command the options that say where AWS is and whose keys and sites are meant."""
+    account = click.option("--account", help="The id of the account; not needed where there is only one.")
+    aws = click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
+    return account(aws(command))
+
+
+@click.group(short_help="List, issue and revoke keys; change their limits.")
+def keys() -> None:
+    """List, issue and revoke keys; change their limits.
+
+    Against AWS itself, the variables that the functions have (COUNTLESS_...) say where accounts are kept.
+    """
+
+
+@keys.command("list", short_help="List the account's keys.")
+@operating
+def list_keys(account: str | None, url: str | None) -> None:
+    """List the account's keys, revoked ones too, in the order in which they were made. Tokens are kept nowhere."""
+    with reaching(url):
+        from chalicelib import wiring  # noqa: PLC0415 - reads its settings from the environment
+
+        roster = chosen(account)
+        for line in table(wiring.accounts().keys(roster.account.id), roster):
+            click.echo(line)
+
+
+@keys.command("issue", short_help="Make a key, and print its token.")
+@click.option("--domain", help="The name of the domain whose statistics it opens.")
+@click.option("--name", help="What the key is called; its domain's name, unless said otherwise.")
+@click.option(
+    "--permission",
+    "permissions",
+    type=click.Choice(PERMISSIONS),
+    multiple=True,
+    help=f"What it may do; may be given several times. With --domain: {' and '.join(OWN)}, unless said otherwise.",
+)
+@click.option("--limits", default="", help="Changes to the limits of requests with it, such as statistics:5000/3600.")
+@operating
+def issue(  # noqa: PLR0913, PLR0917 - one argument for each option
+    domain: str | None,
+    name: str | None,
+    permissions: tuple[str, ...],
+    limits: str,
+    account: str | None,
+    url: str | None,
+) -> None:
+    """Make a key, and print its token: this once, for it is kept nowhere.
+
+    Keys that the account has already go on working.
+    """
+    if domain is None and not permissions:
+        raise click.UsageError("Say whose statistics it opens (--domain), or what else it may do (--permission).")
+    with reaching(url):
+        from chalicelib import wiring  # noqa: PLC0415
+        from chalicelib.core.keys import ALL_SITES  # noqa: PLC0415
+
+        roster = chosen(account)
+        granted, pageviews = _granted(permissions or OWN, statistics=domain is not None)
+        key, token = wiring.accounts().issue_key(
+            roster.account.id,
+            _owner(roster),
+            name or domain or "command line",
+            granted,
+            (ALL_SITES,) if pageviews else (),
+            domain=_facet(roster, domain) if domain is not None else "",
+            limits=limits,
+        )
+    click.echo(f"The token of key {key.id} is shown this once:", err=True)
+    click.echo(token)
+
+
+@keys.command("revoke", short_help="End a key.")
+@click.argument("key", metavar="ID")
+@operating
+def revoke(key: str, account: str | None, url: str | None) -> None:
+    """End the key with this id. Functions that have just seen it may honour it for another half minute."""
+    with reaching(url, f"The account has no key {key}."):
+        from chalicelib import wiring  # noqa: PLC0415
+
+        wiring.accounts().revoke_key(chosen(account).account.id, key)
+    click.echo(f"{key}: revoked")
+
+
+@keys.command("limits", short_help="Change the limits of requests with a key.")
+@click.argument("key", metavar="ID")
+@click.argument("text", metavar="TEXT")
+@operating
+def limit_key(key: str, text: str, account: str | None, url: str | None) -> None:
+    """Change the limits of requests with the key: changes to the deployment's plans, such as
+    statistics:5000/3600,api:none. An empty TEXT takes them back. In force everywhere within half a minute.
+    """
+    with reaching(url, f"The account has no key {key}."):
+        from chalicelib import wiring  # noqa: PLC0415
+
+        wiring.accounts().set_key_limits(chosen(account).account.id, key, text)
+    click.echo(f"{key}: {text or 'the limits of the deployment'}")
+
+
+@click.group(short_help="Change the limits of sites.")
+def sites() -> None:
+    """Change the limits of sites.
+
+    Against AWS itself, the variables that the functions have (COUNTLESS_...) say where accounts are kept.
+    """
+
+
+@sites.command("limits", short_help="Change the limits of requests to a site.")
+@click.argument("code")
+@click.argument("text", metavar="TEXT")
+@operating
+def limit_site(code: str, text: str, account: str | None, url: str | None) -> None:
+    """Change the limits of requests to the site with this code: changes to the deployment's plans, such as
+    count:20/1,export:none. An empty TEXT takes them back. In force everywhere within half a minute.
+    """
+    with reaching(url):
+        from chalicelib import wiring  # noqa: PLC0415
+
+        roster = chosen(account)
+        site = next((site for site in roster.sites() if site.code == code.lower()), None)
+        if site is None:
+            raise click.ClickException(f"The account has no site {code}: {_listed(s.code for s in roster.sites())}")
+        wiring.accounts().set_site_limits(roster.account.id, site.id, text)
+    click.echo(f"{code}: {text or 'the limits of the deployment'}")
+
+
+@contextmanager
+def reaching(url: str | None, missing: str = "There is no such thing.") -> Iterator[None]:
+    """Asks AWS, or the process at `url` that plays it; what goes wrong is said in a line. `missing` is what to say of
+    what is not there.
+    """
+    import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    from chalicelib.core.errors import Invalid, NotFound, Unavailable  # noqa: PLC0415
+    from infrastructure import storage  # noqa: PLC0415
+    from infrastructure.local.aws import elsewhere  # noqa: PLC0415
+
+    try:
+        if url is not None:
+            with elsewhere(url):
+                os.environ.update(storage.find(boto3.Session()))
+        yield
+    except NotFound as error:
+        raise click.ClickException(missing) from error
+    except Invalid as error:
+        raise click.UsageError(str(error)) from error
+    except (BotoCoreError, ClientError, Unavailable) as error:
+        hint = "" if url is not None else " (for a local service, give --aws URL)"
+        raise click.ClickException(f"AWS does not answer as it should: {error}{hint}") from error
+
+
+def chosen(account: str | None) -> Roster:
+    """The account that is named, else the only one.
+
+    Raises:
+        click.ClickException: there is none, or a choice.
+    """
+    from chalicelib import wiring  # noqa: PLC0415
+    from chalicelib.core.errors import NotFound  # noqa: PLC0415
+
+    if account is None:
+        known = wiring.accounts().all_accounts()
+        if len(known) > 1:
+            raise click.ClickException(f"There are several accounts; choose with --account: {_listed(known)}")
+        if not known:
+            raise click.ClickException("There is no account yet.")
+        account = known[0]
+    try:
+        return wiring.accounts().roster(account)
+    except NotFound:
+        raise click.ClickException(f"There is no account {account}.") from None
+
+
+def table(found: Sequence[Key], roster: Roster) -> Iterator[str]:
+    """The lines that say what keys there are."""
+    from chalicelib.core import keys as core  # noqa: PLC0415
+
+    domains = {domain.statistics.scope.domain: domain.statistics.name for domain in roster.domains if domain.statistics}
+    codes = {site.id: site.code for site in roster.sites()}
+    rows = [("ID", "NAME", "MADE", "LAST USED", "DOMAIN", "SITES", "LIMITS", "PERMISSIONS")]
+    for key in found:
+        covered = ["all" if site == core.ALL_SITES else codes.get(site, str(site)) for site in key.sites]
+        rows.append(
+            (
+                key.id,
+                key.name,
+                _day(key.created),
+                "revoked" if key.revoked else _day(key.last_used),
+                domains.get(key.domain, "(deleted)" if key.domain else "-"),
+                ",".join(covered) or "-",
+                key.limits or "-",
+                " ".join(core.named(key.permissions)) or "-",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat() if moment else "never"
+
+
+def _granted(names: Sequence[str], *, statistics: bool) -> tuple[Permission, Permission]:
+    """The permissions of these names, and those of them that are for page views.
+
+    Raises:
+        click.UsageError: some are for statistics, and no domain is named.
+    """
+    from chalicelib.core.accounts import PAGEVIEWS, STATISTICS, Permission  # noqa: PLC0415
+    from chalicelib.core.keys import PERMISSIONS as KNOWN  # noqa: PLC0415
+
+    granted = Permission(0)
+    for name in names:
+        granted |= KNOWN[name]
+    if granted & STATISTICS and not statistics:
+        raise click.UsageError("A key for statistics opens one domain: say which with --domain.")
+    return granted, granted & PAGEVIEWS
+
+
+def _owner(roster: Roster) -> int:
+    """The id of the user whose key it becomes: the first who may have keys."""
+    for user in sorted(roster.users, key=lambda user: user.id):
+        if user.role.administers:
+            return user.id
+    raise click.ClickException("The account has nobody who may have keys.")
+
+
+def _facet(roster: Roster, name: str) -> str:
+    """The id of the account's domain with this name, for statistics."""
+    facets = {domain.statistics.name: domain.statistics.scope.domain for domain in roster.domains if domain.statistics}
+    if name not in facets:
+        raise click.ClickException(f"The account has no domain {name} with statistics: {_listed(facets)}")
+    return facets[name]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Some names, for a line."""
+    return ", ".join(sorted(names)) or "there are none"
