@@ -16,7 +16,7 @@ def main(*, quick: bool, write: bool) -> None:
     found = [*rows.counted(quick=quick, say=_say), *timed]
     missed = [row for row in found if not row.kept]
     command = f"make bench{' (--quick)' if quick else ''}"
-    caption = f"Made by `{command}`. The last four lines were timed on {timing.machine()}; all others are counted."
+    caption = f"Made by `{command}`. The last six lines were timed on {timing.machine()}; all others are counted."
     text = f"{table.markdown(found)}\n\n{caption}"
     click.echo(text)
     if write:

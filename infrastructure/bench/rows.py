@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import race, timing, workloads
+from . import exporting, race, timing, workloads
 from .meter import Bill
 from .race import HITS, WRITERS, Standing
 from .table import Row, shown
@@ -16,6 +16,9 @@ PACKED, FOLDED = 25, 35
 """Microseconds of processor time a page view in batches of 500: to the packed segment; with folds."""
 IMPORT = 1.25
 """The app's import in a fresh process, as a multiple of boto3, one client and Chalice."""
+EXPORTED, EXPORT_MEMORY = 10, 128
+"""Microseconds of processor time a row of an export, so 100,000 rows a second; and MB for any number of rows."""
+EXPORT_ROWS = 1_000_000
 
 UNITS = "write units a page view"
 
@@ -47,6 +50,8 @@ def timed(say: Callable[[str], None]) -> Iterator[Row]:
     used = timing.processor()
     yield Row("Processor time a page view, batches of 500: request body to packed segment", used.packed, "µs", PACKED)
     yield Row("… with the fold", used.folded, "µs", FOLDED)
+    say(f"an export of {EXPORT_ROWS:,} rows")
+    yield from export_rows(exporting.measure(EXPORT_ROWS))
     say("imports")
     fresh = timing.imports()
     base = f"{fresh.base * 1000:.0f} ms"
@@ -103,6 +108,14 @@ def race_rows(standing: Standing) -> Iterator[Row]:
     terms = f"at {call}, {race.PROCESSOR * 1e6:.0f} µs a hit"
     yield Row(f"… commits a second, reckoned {terms}", standing.rate)
     yield Row("… hence page views a second", standing.rate * HITS)
+
+
+def export_rows(cost: exporting.Cost) -> Iterator[Row]:
+    """A large export."""
+    what = f"Processor time a row of an export of {cost.rows:,}: CSV, gzip 6, SHA-256"
+    note = f"{cost.rate:,.0f} rows a second"
+    yield Row(what, cost.seconds / cost.rows * 1e6, "µs", EXPORTED, note)
+    yield Row("… memory of the whole process, without AWS's clients", cost.memory / 1e6, "MB", EXPORT_MEMORY)
 
 
 def look_rows(span: str, looks: Looks, budget: int) -> Iterator[Row]:
