@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib import wiring
-from chalicelib.aws import calls, clients
+from chalicelib.aws import calls
 from chalicelib.aws.accounts import Accounts, Created
 from chalicelib.aws.domains import Domains
 from chalicelib.aws.records import partition
@@ -34,6 +34,8 @@ def aws(world: World) -> Iterator[Aws]:
     assert world
     with pytest.MonkeyPatch.context() as patch, standing_in() as dynamo:
         patch.setattr(calls, "pause", lambda _: None)
+        # A client that has met many faults would cease to try again.
+        patch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda *_: True)
         patch.setattr(passwords, "hashed", lambda password: password)
         yield dynamo
 
@@ -378,8 +380,7 @@ def test_only_if_nobody_answers_any_more_is_a_write_uncertain(aws: Aws, operatio
 
 def attempted(operation: str, faults: Faults) -> str:
     """What a new account is told of an operation, after a look whether it is true."""
-    clients.dynamodb.cache_clear()  # a client that has met many faults ceases to try again
-    domains = Domains(clients.dynamodb(), wiring.settings(), wiring.accounts(), wiring.now)
+    domains = wiring.domains()
     owner = new_account()
     wiring.accounts().create_site(owner.account.id, "site")
     facet = made(domains, owner, "made before")
