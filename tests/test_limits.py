@@ -397,6 +397,18 @@ def test_the_pixels_window_can_be_taken_away(person: Person, front: FrontDoor) -
     assert "x-rate-limit-limit" not in replies[0].headers
 
 
+def test_limits_that_are_off_stay_off_whatever_a_site_says(
+    person: Person, front: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiring.accounts().set_site_limits(person.created.account.id, person.created.site.id, "count:1/60,api:1/60")
+    monkeypatch.setattr(wiring, "plans", lambda: plans("off"))
+    same = address()
+    for path in (f"{person.prefix}/count?p=/x", f"{person.prefix}/api/v0/me"):
+        replies = [front.get(path, client=same, headers={"authorization": f"Bearer {person.token}"}) for _ in "ab"]
+        assert {reply.status for reply in replies} == {200}
+        assert not [name for reply in replies for name in reply.headers if name.startswith("x-rate")]
+
+
 def test_a_pixel_whose_site_nobody_can_look_up_is_limited_all_the_same(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
