@@ -76,7 +76,11 @@ def test_every_function_is_packaged(resources: dict[str, Any]) -> None:
         "APIHandler": "app.app",
         "Append": "chalicelib.functions.append.append",
         "AppendImports": "chalicelib.functions.append.append_imports",
+        "AskRemovals": "chalicelib.functions.schedules.ask_removals",
+        "ExpireExports": "chalicelib.functions.schedules.expire_exports",
+        "Export": "chalicelib.functions.export.export",
         "Fold": "chalicelib.functions.fold.fold",
+        "Remove": "chalicelib.functions.remove.remove",
         "RotateSalts": "chalicelib.functions.schedules.rotate_salts",
         "Sweep": "chalicelib.functions.schedules.sweep",
     }

@@ -5,7 +5,6 @@ before its point and 18 behind it.
 """
 
 import re
-import secrets
 from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Generic, NamedTuple, TypeVar
 
+from . import ids
 from .errors import Invalid, Taken
 
 BOUND = Decimal(10) ** 19
@@ -29,12 +29,9 @@ EXACT = Context(prec=100)
 """Precise enough for every sum, difference and bound that appears here."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 GROUP, STATISTIC = "grp_", "sta_"
-_PART = 16
-"""Characters of what is unique in an id: ten of time in milliseconds, six of chance."""
-_GROUP_ID = re.compile(rf"{GROUP}[{_CROCKFORD}]{{{_PART}}}")
-_STATISTIC_ID = re.compile(rf"{STATISTIC}[{_CROCKFORD}]{{{2 * _PART}}}")
+_GROUP_ID = re.compile(rf"{GROUP}[{ids.ALPHABET}]{{{ids.LENGTH}}}")
+_STATISTIC_ID = re.compile(rf"{STATISTIC}[{ids.ALPHABET}]{{{2 * ids.LENGTH}}}")
 
 
 class Method(StrEnum):
@@ -259,17 +256,17 @@ def beyond() -> Invalid:
 
 def group_id(now: float) -> str:
     """A new group's id; ids made later are greater."""
-    return GROUP + _part(now)
+    return GROUP + ids.ordered(now)
 
 
 def statistic_id(group: str, now: float) -> str:
     """A new statistic's id. It begins as its group's does, so that a group's statistics stand side by side."""
-    return STATISTIC + group.removeprefix(GROUP) + _part(now)
+    return STATISTIC + group.removeprefix(GROUP) + ids.ordered(now)
 
 
 def group_of(statistic: str) -> str:
     """The id of the group that a statistic is in, from its own."""
-    return GROUP + statistic[len(STATISTIC) : len(STATISTIC) + _PART]
+    return GROUP + statistic[len(STATISTIC) : len(STATISTIC) + ids.LENGTH]
 
 
 def is_group_id(given: str) -> bool:
@@ -280,11 +277,6 @@ def is_group_id(given: str) -> bool:
 def is_statistic_id(given: str) -> bool:
     """Whether this may be a statistic's id."""
     return _STATISTIC_ID.fullmatch(given) is not None
-
-
-def _part(now: float) -> str:
-    number = (int(now * 1000) << 30) | secrets.randbits(30)
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(75, -1, -5))
 
 
 # Plots
