@@ -103,6 +103,10 @@ def test_messages_stay_hidden_for_six_times_their_functions_timeout(resources: d
     assert hidden.ingest == 6 * timeouts["Append"]
     assert hidden.imports == 6 * timeouts["AppendImports"]
     assert hidden.fold == 6 * timeouts["Fold"]
+    assert hidden.removals == 6 * timeouts["Remove"]
+    assert hidden.exports == 6 * timeouts["Export"]
+    assert hidden.removals == 6 * timeouts["Remove"]
+    assert hidden.exports == 6 * timeouts["Export"]
 
 
 def test_the_api_is_regional(resources: dict[str, Any]) -> None:
