@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib import wiring
+from chalicelib.core.accounts import EVERYTHING
 from chalicelib.core.audit import audit
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
@@ -591,3 +592,80 @@ def test_whatever_is_sent_the_answer_is_in_the_contracts_shape(
     hold()
     assert success <= statuses, "what is always refused proves little"
     assert statuses & {400, 404}
+
+
+# --- the statistics API -----------------------------------------------------------------------------------------------
+
+BODIES = {
+    "/domains": "POST",
+    "/domains/{token}": "PUT",
+    "/statistic-groups": "POST",
+    "/statistic-groups/g": "PUT",
+    "/statistics": "POST",
+    "/statistics/batch": "POST",
+    "/statistics/g/s": "PUT",
+}
+"""Paths of the statistics API that cannot do without a body, and a method of each."""
+
+
+def spoken(answer: Answer, status: int) -> str:
+    """What the statistics API says is wrong: in its words, and nothing else."""
+    assert answer.status == status
+    assert dict(answer.headers)["content-type"] == "application/json"
+    body = json.loads(answer.body)
+    assert list(body) == ["error"]
+    assert list(body["error"]) == ["code", "message"]
+    assert len(answer.body) < 1000
+    message: str = body["error"]["message"]
+    return message
+
+
+@pytest.mark.parametrize("name", [*NOT_JSON, "a text", "a number", "a flag", "hits as a text"])
+@pytest.mark.parametrize("path", BODIES)
+def test_statistics_refuse_bodies_that_are_none_by_name(unlimited: Person, path: str, name: str) -> None:
+    """What is no JSON, and JSON of another API; nothing of it is kept."""
+    body = NOT_JSON[name] if name in NOT_JSON else json.dumps(WRONG_TYPES[name]).encode()
+    target = f"/v1/api{path.format(token=unlimited.token)}"
+    message = spoken(ask(unlimited, BODIES[path], target, allowed(unlimited), body=body), 400)
+    assert message.partition(": ")[0] in {"body", "name", "group", "value", "updates", "no_sessions", "hits"}
+    for kept in ("/v1/api/statistics", "/v1/api/statistic-groups"):
+        assert json.loads(ask(unlimited, "GET", kept, allowed(unlimited)).body) == []
+
+
+@pytest.fixture(scope="module")
+def unlimited(person: Person) -> Person:
+    """The same, with a key that may ask as often as he likes, and with a domain that has nothing in it."""
+    account, owner = person.created.account.id, person.created.user.id
+    made, _ = wiring.domains().create(account, "odd", EVERYTHING, owner, "odd")
+    return replace(person, token=person.key(EVERYTHING, domain=made.scope.domain, limits="off"))
+
+
+@pytest.mark.parametrize("odd", ODD_TEXTS)
+def test_odd_paths_lead_to_no_statistics(unlimited: Person, odd: str) -> None:
+    """In every place where a name, an id or a key may stand."""
+    for path in ("domains/{}", "statistic-groups/{}", "statistics/{}", "statistics/{}/s", "statistics/g/{}", "{}"):
+        target = f"/v1/api/{path.format(odd)}"
+        spoken(ask(unlimited, "GET", target, allowed(unlimited)), 404)
+    for path in ("exports/{}", "exports/{}/download", "statistics/{}?purge=1", "statistics/g/{}?purge=1"):
+        method = "DELETE" if "purge" in path else "GET"
+        spoken(ask(unlimited, method, f"/v1/api/{path.format(odd)}", allowed(unlimited)), 404)
+
+
+@pytest.mark.parametrize("odd", ODD_TEXTS)
+@pytest.mark.parametrize("key", ["limit", "after", "from", "to", "interval", "reference_date", "purge"])
+def test_odd_values_of_a_statistics_query_are_refused_by_name(unlimited: Person, key: str, odd: str) -> None:
+    """Odd keys are passed over."""
+    method = "DELETE" if key in {"reference_date", "purge"} else "GET"
+    path = "/v1/api/statistics" if key in {"limit", "after"} else "/v1/api/statistics/g/s"
+    message = spoken(ask(unlimited, method, f"{path}?{key}={odd}", allowed(unlimited)), 400)
+    assert message.startswith(f"{key}: ")
+    assert ask(unlimited, "GET", f"/v1/api/statistics?{key}{odd}=1&{odd}=2", allowed(unlimited)).status == 200
+
+
+@pytest.mark.parametrize("odd", [*ODD_HEADERS, "Basic /w==", "Basic YQ==", "Basic " + "YTox" * 999, "Bearer \xff" * 11])
+def test_odd_credentials_open_no_statistics(person: Person, odd: str) -> None:
+    """401, and how it is done."""
+    for name in ("authorization", "x-rmta-api-key"):
+        answer = ask(person, "GET", "/v1/api/statistics", (name, odd))
+        spoken(answer, 401)
+        assert dict(answer.headers)["www-authenticate"] == "Bearer"

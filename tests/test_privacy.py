@@ -12,6 +12,7 @@ import secrets
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from chalice.app import Chalice
@@ -396,3 +397,63 @@ def test_what_is_kept_of_an_account_stands_under_its_own_keys(ann: Person, bob: 
                 assert b"/bob-" not in inside or owner != ann.created.account.id
     for person in (ann, bob):
         assert audit(wiring.log(), wiring.rollups(), person.created.site.stream).differences == []
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+
+def test_no_key_of_statistics_is_kept_and_nothing_of_a_request_is_logged(
+    app: Chalice, world: World, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys stand in paths, names and values in bodies: none of them is logged, whatever becomes of the request; and
+    keys, addresses and idempotency keys are not stored either, however they are sent.
+    """
+    person, mark = settle(FrontDoor(app)), secrets.token_hex(6)
+    group, name, once, client = f"Mango {mark}", f"lychee {mark}", f"once-{mark}", "198.51.100.123"
+    value = "4815162342.108"
+
+    def ask(method: str, path: str, body: Any = None, token: str = person.token) -> Reply:
+        headers = {"authorization": f"Bearer {token}", "idempotency-key": once, "user-agent": f"agent-{mark}"}
+        return person.front.request(method, f"/v1/api{path}", headers=headers, json_body=body, client=client)
+
+    made = ask("POST", "/domains", {"name": f"papaya {mark}"}).json()
+    update = {"group": group, "name": name, "value": float(value), "reference_date": "2026-11-20"}
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", f"/domains/{person.token}", None),
+        ("GET", f"/domains/{made['key']}", None),
+        ("POST", f"/domains/{made['key']}", {"name": f"guava {mark}"}),
+        ("POST", "/statistics", update),
+        ("POST", "/statistics", update),
+        ("POST", "/statistics", {**update, "value": "x" + value}),
+        ("POST", "/statistics/batch", [update, {**update, "name": "a/b"}]),
+        ("GET", f"/statistics/{quote(group)}/{quote(name)}", None),
+        ("POST", f"/statistics/{quote(group)}/{quote(name)}", {"method": mark}),
+        ("GET", f"/statistics?group={quote(group)}&after={mark}", None),
+        ("POST", "/exports", {"group": group}),
+        ("DELETE", f"/statistics/{quote(group)}/{quote(name)}?purge=1", None),
+        ("DELETE", f"/domains/{made['key']}x", None),
+    ]
+    first = [ask(*call).status for call in calls]
+    assert first == [200, 200, 200, 201, 201, 400, 400, 200, 400, 400, 201, 200, 404]
+    wrong = [ask("GET", f"/domains/{person.token}", token=f"{person.token}x") for _ in range(2)]
+    assert {reply.status for reply in wrong} == {401}
+    for reply in wrong:
+        assert person.token not in reply.text
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(" ".join([group, name, once, client, value, person.token, made["key"]]))
+
+    with monkeypatch.context() as patch:
+        for place in ("statistics", "domains", "exports"):
+            patch.setattr(wiring, place, fail)
+        failed = {ask(*call).status for call in calls}
+    assert failed == {500, 400}
+    text = logged()
+    assert "RuntimeError" in text
+    tokens = [("a key", person.token.encode()), ("the new key", made["key"].encode())]
+    sent = [*tokens, ("an address", client.encode()), ("a mark", mark.encode()), ("a value", value[:10].encode())]
+    assert found(sent, [("the logs", text.encode())]) == []
+    unkept = [*tokens, ("an address", client.encode()), ("once", once.encode()), ("an agent", f"agent-{mark}".encode())]
+    kept = [*stored(world), *queued(world)]
+    assert found(unkept, kept) == []
+    assert found([("the name", f"guava {mark}".encode())], kept), "the search does not see into tables"
