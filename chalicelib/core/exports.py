@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from . import ids
 from .errors import Conflict, NotFound, Unavailable
-from .statistics import Page
+from .statistics import LARGEST_PAGE, Page
 
 PREFIX = "exp_"
 KEPT = 86_400
@@ -309,6 +309,27 @@ class Exports:
         except Lost:
             raise NotFound("export") from None
 
+    def withdraw(self, account: str, surface: str, parameters: Mapping[str, str]) -> None:
+        """Removes the files of a surface's exports that have these parameters, whoever still has a link to them.
+
+        What is still being made fails by itself once its source is gone. Doing it again does no harm.
+
+        Raises:
+            Conflict: one of them has just been changed by somebody else.
+        """
+        after: str | None = ""
+        while after is not None:
+            page = self._ports.jobs.page(account, surface, parameters, LARGEST_PAGE, after)
+            for job in page.entries:
+                if job.state is State.FINISHED:
+                    self._expire(job, self._ports.clock())
+                    self._ports.files.remove(job.key, "")
+            after = page.after
+
+    def _expire(self, job: Job, now: float) -> None:
+        expired = replace(job.next(now, secrets.token_hex(8)), state=State.EXPIRED, expires_at=job.expires_at)
+        self._ports.jobs.swap(expired)
+
     def due(self) -> Iterator[Look]:
         """What is to be looked after now."""
         return self._ports.jobs.due(self._ports.clock())
@@ -334,8 +355,7 @@ class Exports:
             self._ports.jobs.move(look, job.expires_at)
             return
         if job.state is State.FINISHED:
-            expired = replace(job.next(now, secrets.token_hex(8)), state=State.EXPIRED, expires_at=job.expires_at)
-            self._ports.jobs.swap(expired)
+            self._expire(job, now)
         elif job.state is State.FAILED and not job.parked:
             park(self._ports, job, secrets.token_hex(8))
         self._ports.files.remove(job.key, job.progress.upload)

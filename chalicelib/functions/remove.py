@@ -17,6 +17,9 @@ from .append import QUEUE
 
 blueprint = Blueprint(__name__)
 
+SURFACE = "statistics"
+"""What exports of a domain are called by."""
+
 
 @blueprint.on_sqs_message(queue_arn=f"{QUEUE}removals", batch_size=1, name="remove")
 @event_function
@@ -43,6 +46,7 @@ def _remove(body: dict[str, str], context: Any) -> None:  # noqa: ANN401 - Lambd
         return
     if target.startswith(DOMAIN_PREFIX):
         wiring.domains().revoke_keys(scope)
+        wiring.exports().withdraw(scope.account, SURFACE, {"domain": scope.domain})
     if removals.remove(removal, lambda: context.get_remaining_time_in_millis() / 1000):
         removals.done(removal)
     else:

@@ -17,10 +17,12 @@ from chalicelib.aws.accounts import Created
 from chalicelib.aws.removals import GRACE
 from chalicelib.core.accounts import Scope
 from chalicelib.core.errors import NotFound, Unauthenticated
+from chalicelib.core.exports import State
 from chalicelib.core.statistics import Method, Once, Update
 from chalicelib.functions.remove import remove
 from chalicelib.functions.schedules import ask_removals
 from infrastructure.local import schedules
+from infrastructure.local.pump import Pump
 from tests.conftest import World
 
 ONCE = "k" * 64
@@ -131,8 +133,11 @@ def test_a_purged_statistic_is_removed_and_its_namesake_starts_anew(
 
 
 def test_of_a_deleted_domain_nothing_is_left_and_its_keys_are_revoked(
-    owner: Created, scope: Scope, monkeypatch: pytest.MonkeyPatch
+    owner: Created, scope: Scope, pump: Pump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    job = wiring.exports().begin(scope.account, "statistics", "file", {"domain": scope.domain}, wiring.now())
+    pump.settle()
+    assert wiring.exports().job(scope.account, job.id).state is State.FINISHED
     wiring.domains().delete(scope)
     with pytest.raises(Unauthenticated):
         wiring.statistics().groups(scope, 10)
@@ -140,6 +145,8 @@ def test_of_a_deleted_domain_nothing_is_left_and_its_keys_are_revoked(
     monkeypatch.setattr(wiring, "now", lambda: now + GRACE + 1)
     assert run(scope, scope.domain)
     assert stored(scope.domain) == []
+    assert wiring.exports().job(scope.account, job.id).state is State.EXPIRED
+    assert clients.s3().list_objects_v2(Bucket=wiring.settings().bucket, Prefix=job.key)["KeyCount"] == 0
     (key,) = wiring.accounts().keys(owner.account.id)
     assert (key.domain, key.revoked) == ("", False)  # it opens the account's site as before
 
