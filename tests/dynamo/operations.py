@@ -114,9 +114,9 @@ class Dynamo:
 
     # What tests ask
 
-    def copy(self) -> "Dynamo":
-        """The same tables, apart from these, and a new bill."""
-        made = Dynamo(late=self._late, page=self._page, hostile=self._hostile, now=self._now)
+    def copy(self, **options: Any) -> "Dynamo":
+        """The same tables, apart from these, with a new bill, new tokens and such options."""
+        made = Dynamo(**options)
         with self._lock:
             made._tables = {name: table.copy() for name, table in self._tables.items()}
         return made

@@ -1,0 +1,476 @@
+"""What statistics promise, told as plainly as can be: dictionaries of `Decimal`, and an operation as a few steps.
+
+A history is held against it operation by operation. As long as an answer is missing, or operations overlapped, several
+states are possible; each answer leaves those that explain it. None left means that a promise was broken.
+
+An operation that makes what is not there has a step for each thing it makes, and one for the value: others may come
+between them, and a failure may end it after any of them. A group or statistic that was found stays the one that was
+found, even if somebody deletes it before the value is written: as if the update had been first.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any
+
+from chalicelib.core.statistics import Group, Method, Statistic, group_of
+
+DAY = 86_400
+LIMIT = Decimal("1e19")
+_WIDE = Context(prec=200)
+
+Plain = tuple[Any, ...]
+"""An answer as it can be compared: what it is, the id (in the model: which object it is), and the rest."""
+
+
+def plain(answer: object) -> Plain:
+    """An answer of the service's."""
+    match answer:
+        case Statistic():
+            values = None if answer.values is None else tuple(map(tuple, answer.values))
+            shown = None if answer.shown is None else tuple(answer.shown)
+            return ("statistic", answer.id, answer.group, answer.name, shown, values)
+        case Group():
+            return ("group", answer.id, answer.name, answer.statistics)
+        case list():
+            return ("batch", tuple(map(plain, answer)))
+        case Exception():
+            return ("error", type(answer).__name__)
+        case _:
+            return ("nothing",)
+
+
+def error(name: str) -> Plain:
+    """A refusal."""
+    return ("error", name)
+
+
+@dataclass
+class Head:
+    """A group."""
+
+    id: str | None
+    name: str
+    members: dict[str, int]
+
+
+@dataclass
+class Series:
+    """A statistic."""
+
+    id: str | None
+    owner: int
+    """The number of its group."""
+    values: dict[str, Decimal]
+
+
+@dataclass
+class Domain:
+    """What a domain holds. Objects have numbers, since their ids are not always known."""
+
+    alive: bool = True
+    names: dict[str, int] = field(default_factory=dict)
+    heads: dict[int, Head] = field(default_factory=dict)
+    """Groups by number, those that were deleted too."""
+    series: dict[int, Series] = field(default_factory=dict)
+    once: dict[str, tuple[int, str, Plain]] = field(default_factory=dict)
+    """By idempotency key: when it was used, for which request, and what was answered."""
+
+    def copy(self) -> "Domain":
+        """The same, apart."""
+        return Domain(
+            self.alive,
+            dict(self.names),
+            {number: Head(head.id, head.name, dict(head.members)) for number, head in self.heads.items()},
+            {number: Series(one.id, one.owner, dict(one.values)) for number, one in self.series.items()},
+            dict(self.once),
+        )
+
+    # Finding and making
+
+    def group(self, ref: str) -> int | None:
+        """A group by name or id."""
+        if ref in self.names:
+            return self.names[ref]
+        return next((number for number in self.names.values() if self.heads[number].id == ref), None)
+
+    def statistic(self, group: str, ref: str) -> tuple[int, int] | None:
+        """The numbers of group and statistic, by names or ids; an id of a statistic needs no group."""
+        owners = list(self.names.values()) if not group else [self.group(group)]
+        for owner in owners:
+            if owner is None:
+                continue
+            members = self.heads[owner].members
+            if group and ref in members:
+                return owner, members[ref]
+            for number in members.values():
+                if self.series[number].id == ref:
+                    return owner, number
+        return None
+
+    def make_group(self, name: str) -> int:
+        """A new group."""
+        number = len(self.heads)
+        self.names[name] = number
+        self.heads[number] = Head(None, name, {})
+        return number
+
+    def make_statistic(self, owner: int, name: str) -> int:
+        """A new statistic."""
+        number = len(self.series)
+        self.heads[owner].members[name] = number
+        self.series[number] = Series(None, owner, {})
+        return number
+
+    # Telling
+
+    def told(self, owner: int, number: int, shown: str | None = None, *, values: bool = False) -> Plain:
+        """A statistic as answers show it."""
+        head, one = self.heads[owner], self.series[number]
+        name = next(name for name, member in head.members.items() if member == number)
+        days = tuple(sorted(one.values.items()))
+        newest = days[-1] if days else None
+        picked = (shown, one.values[shown]) if shown else newest
+        return ("statistic", number, head.name, name, picked, days if values else None)
+
+    def told_group(self, number: int) -> Plain:
+        """A group as answers show it."""
+        head = self.heads[number]
+        return ("group", number, head.name, len(head.members))
+
+    def explains(self, told: Plain, answer: Plain, *, loose: bool) -> bool:
+        """Whether this is what was answered. Learns ids on the way. `loose` asks for no counts and values of what was
+        deleted while others wrote.
+        """
+        if told[0] != answer[0]:
+            return False
+        match told[0]:
+            case "batch":
+                pairs = zip(told[1], answer[1], strict=True)
+                return len(told[1]) == len(answer[1]) and all(self.explains(a, b, loose=loose) for a, b in pairs)
+            case "statistic":
+                rest = 4 if loose else 6
+            case "group":
+                rest = 3 if loose else 4
+            case _:
+                return told == answer
+        if told[2:rest] != answer[2:rest]:
+            return False
+        return self.is_group(told[1], answer[1]) if told[0] == "group" else self.is_statistic(told[1], answer[1])
+
+    def is_group(self, number: int, given: str) -> bool:
+        """Whether this may be the id of a group; from now on it is."""
+        return self._is(self.heads, number, given)
+
+    def is_statistic(self, number: int, given: str) -> bool:
+        """Whether this may be the id of a statistic; from now on it is, and says its group's."""
+        return self._is(self.series, number, given) and self.is_group(self.series[number].owner, group_of(given))
+
+    def _is(self, known: Mapping[int, Any], number: int, given: str) -> bool:
+        """Whether this may be the id of an object; from now on it is."""
+        one = known[number]
+        if one.id is None and all(other.id != given for other in known.values()):
+            one.id = given
+        return bool(one.id == given)
+
+
+Context_ = dict[str, Any]
+Step = Callable[[Domain, Context_], Plain | None]
+"""Does a part of an operation. An answer ends it; so does `Again`, if what was found has gone."""
+
+
+class Again(Exception):
+    """This cannot have happened so: the operation would have begun anew."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An update, with names or ids as they were sent."""
+
+    group: str
+    statistic: str
+    method: Method
+    value: Decimal
+    day: str
+
+    def applied(self, before: Decimal | None) -> Decimal | str:
+        """The new value, or which error it is."""
+        match self.method:
+            case Method.SET:
+                return self.value
+            case Method.CREATE:
+                return "Taken" if before is not None else self.value
+            case Method.INCREMENT:
+                delta = Decimal(1)
+            case Method.DECREMENT:
+                delta = Decimal(-1)
+            case Method.ADD:
+                delta = self.value
+            case Method.SUBTRACT:
+                delta = _WIDE.minus(self.value)
+        found = _WIDE.add(before or Decimal(0), delta)
+        return found if -LIMIT < found < LIMIT else "Invalid"
+
+
+def _alive(domain: Domain, _: Context_) -> Plain | None:
+    return None if domain.alive else error("Unauthenticated")
+
+
+def is_id(ref: str) -> bool:
+    """Whether it is an id that is meant."""
+    return ref.startswith(("grp_", "sta_"))
+
+
+def updating(  # noqa: C901 - what its steps share is here
+    changes: list[Change], key: str | None, now: int, *, batch: bool
+) -> list[Step]:
+    """The steps of an update, or of a batch of them. The last one writes."""
+    request = repr(changes)
+
+    def begin(domain: Domain, context: Context_) -> Plain | None:
+        context["places"] = {}
+        return _alive(domain, context) or known(domain)
+
+    def known(domain: Domain) -> Plain | None:
+        if key is None or key not in domain.once or domain.once[key][0] + DAY <= now:
+            return None
+        _, asked, answer = domain.once[key]
+        if asked != request:
+            return error("Invalid")
+        return answer if batch or answer[0] == "error" else answer[1][0]
+
+    def ensuring(ref: str) -> Step:
+        def ensure(domain: Domain, _: Context_) -> Plain | None:
+            if not is_id(ref) and ref not in domain.names and any(_wanted(domain, change, ref) for change in changes):
+                domain.make_group(ref)
+            return None
+
+        return ensure
+
+    def filling(ref: str) -> Step:
+        def fill(domain: Domain, context: Context_) -> Plain | None:
+            owner = domain.group(ref)
+            for change in changes:
+                if change.group != ref:
+                    continue
+                found = domain.statistic(change.group, change.statistic)
+                if found is None and not is_id(change.statistic):
+                    if owner is None and not is_id(ref):
+                        raise Again
+                    if owner is not None:
+                        found = owner, domain.make_statistic(owner, change.statistic)
+                label = domain.told(*found) if found else None
+                context["places"][change.group, change.statistic] = (found, label)
+            return None
+
+        return fill
+
+    def write(domain: Domain, context: Context_) -> Plain | None:
+        if (there := known(domain)) is not None:
+            return there
+        answers: list[Plain] = []
+        written = False
+        for change in changes:
+            found, label = context["places"][change.group, change.statistic]
+            if found is None:
+                answers.append(error("NotFound"))
+                continue
+            values = domain.series[found[1]].values
+            value = change.applied(values.get(change.day))
+            if isinstance(value, str):
+                answers.append(error(value))
+                continue
+            values[change.day] = value
+            written = True
+            answers.append((*label[:4], (change.day, value), None))
+        if key is not None and written:
+            domain.once[key] = now, request, ("batch", tuple(answers))
+        return ("batch", tuple(answers)) if batch else answers[0]
+
+    steps: list[Step] = [begin]
+    for ref in dict.fromkeys(change.group for change in changes):
+        steps += [ensuring(ref), filling(ref)]
+    return [*steps, write]
+
+
+def _wanted(domain: Domain, change: Change, ref: str) -> bool:
+    return change.group == ref and not is_id(change.statistic) and domain.statistic(ref, change.statistic) is None
+
+
+def deleting_day(group: str, statistic: str, day: str) -> list[Step]:
+    """The steps of the deletion of a day's value."""
+
+    def find(domain: Domain, context: Context_) -> Plain | None:
+        found = domain.statistic(group, statistic)
+        if found is None:
+            return error("NotFound")
+        context["found"], context["label"] = found, domain.told(*found)
+        return None
+
+    def remove(domain: Domain, context: Context_) -> Plain | None:
+        values = domain.series[context["found"][1]].values
+        if day not in values:
+            return error("NotFound")
+        return (*context["label"][:4], (day, values.pop(day)), None)
+
+    return [_alive, find, remove]
+
+
+def purging(group: str, statistic: str) -> list[Step]:
+    """The steps of the deletion of a statistic."""
+
+    def purge(domain: Domain, _: Context_) -> Plain | None:
+        found = domain.statistic(group, statistic)
+        if found is None:
+            return error("NotFound")
+        told = domain.told(*found, values=True)
+        del domain.heads[found[0]].members[told[3]]
+        return told
+
+    return [_alive, purge]
+
+
+def creating_group(name: str) -> list[Step]:
+    """The steps of making a group."""
+
+    def create(domain: Domain, _: Context_) -> Plain | None:
+        return error("Taken") if name in domain.names else domain.told_group(domain.make_group(name))
+
+    return [_alive, create]
+
+
+def renaming(group: str, name: str) -> list[Step]:
+    """The steps of giving a group another name."""
+
+    def rename(domain: Domain, _: Context_) -> Plain | None:
+        number = domain.group(group)
+        if number is None and is_id(group):
+            return error("NotFound")
+        if name in domain.names and domain.names[name] != number:
+            return error("Taken")
+        if number is None:
+            number = domain.make_group(name)
+        head = domain.heads[number]
+        del domain.names[head.name]
+        domain.names[name], head.name = number, name
+        return domain.told_group(number)
+
+    return [_alive, rename]
+
+
+def deleting_group(group: str) -> list[Step]:
+    """The steps of the deletion of a group."""
+
+    def delete(domain: Domain, _: Context_) -> Plain | None:
+        number = domain.group(group)
+        if number is None:
+            return error("NotFound")
+        del domain.names[domain.heads[number].name]
+        return domain.told_group(number)
+
+    return [_alive, delete]
+
+
+def deleting_domain() -> list[Step]:
+    """The steps of the deletion of a domain, by somebody whom its end does not lock out."""
+
+    def delete(domain: Domain, _: Context_) -> Plain | None:
+        was, domain.alive = domain.alive, False
+        return ("nothing",) if was else error("NotFound")
+
+    return [delete]
+
+
+def reading(group: str, statistic: str) -> list[Step]:
+    """The steps of reading a statistic."""
+
+    def find(domain: Domain, context: Context_) -> Plain | None:
+        found = domain.statistic(group, statistic)
+        if found is None:
+            return error("NotFound")
+        context["found"], context["label"] = found, domain.told(*found)
+        return None
+
+    def read(domain: Domain, context: Context_) -> Plain | None:
+        days = tuple(sorted(domain.series[context["found"][1]].values.items()))
+        return (*context["label"][:4], days[-1] if days else None, days)
+
+    return [_alive, find, read]
+
+
+def reading_group(group: str) -> list[Step]:
+    """The steps of reading a group."""
+
+    def read(domain: Domain, _: Context_) -> Plain | None:
+        number = domain.group(group)
+        return error("NotFound") if number is None else domain.told_group(number)
+
+    return [_alive, read]
+
+
+@dataclass
+class Done:
+    """An operation that was tried."""
+
+    domain: int
+    steps: list[Step]
+    answer: Plain | None = None
+    """None if it was lost: whatever it has done, it may have stopped anywhere."""
+    untouched: bool = False
+    """Whether the lost answer says at least that the last step was not done."""
+
+
+State = list[Domain]
+
+
+def possible(states: list[State], done: Done, meanwhile: list[Done]) -> list[State]:
+    """The states that explain an operation, and others that were done while it ran, one after the other."""
+    found: list[State] = []
+    for state in states:
+        for one in _explained(state, done, meanwhile):
+            if one not in found:
+                found.append(one)
+    return found
+
+
+def _explained(state: State, done: Done, meanwhile: list[Done]) -> Iterator[State]:
+    if not done.steps:
+        for other in meanwhile:
+            state = next(iter(_explained(state, other, [])), [])
+            if not state:
+                return
+        yield state
+        return
+    yield from _walk(state, done, meanwhile, 0, {}, finished=False)
+
+
+def _walk(  # noqa: C901 - where it stands, in all respects
+    state: State, done: Done, meanwhile: list[Done], at: int, context: Context_, *, finished: bool
+) -> Iterator[State]:
+    loose = any(other.steps for other in meanwhile) or bool(context.get("loose"))
+    context = {**context, "loose": loose}
+    if not meanwhile and (finished or done.answer is None):
+        yield state
+    if meanwhile:
+        for after in _explained(state, meanwhile[0], []):
+            yield from _walk(after, done, meanwhile[1:], at, context, finished=finished)
+            if at > 0 and not finished:
+                yield from _walk(after, done, meanwhile[1:], 0, {"loose": loose}, finished=False)
+    if finished or at == len(done.steps):
+        return
+    after = [domain.copy() for domain in state]
+    inner = {**context, "places": dict(context.get("places", {}))}
+    try:
+        told = done.steps[at](after[done.domain], inner)
+    except Again:
+        return
+    if told is None:
+        yield from _walk(after, done, meanwhile, at + 1, inner, finished=False)
+    elif done.answer is None:
+        if not (done.untouched and told[0] != "error"):
+            yield from _walk(after, done, meanwhile, at, inner, finished=True)
+    elif after[done.domain].explains(told, done.answer, loose=loose):
+        yield from _walk(after, done, meanwhile, at, inner, finished=True)
+
+
+__all__ = ["Change", "Domain", "Done", "State", "plain", "possible"]

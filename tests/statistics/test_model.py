@@ -1,0 +1,474 @@
+"""Whatever is done to statistics, in whatever order, with whatever going wrong: they are what plain arithmetic says."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from hashlib import sha256
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+
+from chalicelib import wiring
+from chalicelib.aws import clients
+from chalicelib.aws.accounts import Created
+from chalicelib.aws.lookup import Tables
+from chalicelib.aws.removals import GRACE, Removals
+from chalicelib.aws.statistics import Statistics
+from chalicelib.core.accounts import Permission, Scope
+from chalicelib.core.errors import CountlessError, NotFound, Unauthenticated, Unavailable, Uncertain
+from chalicelib.core.statistics import Interval, Method, Once, Update, buckets, group_of
+from chalicelib.functions.remove import remove
+from tests.core.world import KINDS, START, Crash, Faults
+from tests.dynamo import Dynamo, routed
+
+from . import model
+from .model import Change, Domain, Done, State, plain
+
+_names = count(1)
+GROUPS, STATISTICS = ("G", "ä %?#.H"), ("x", "y")
+DAYS = ("0001-01-01", "2024-02-29", "2025-12-31", "2026-01-01", "2026-01-02", "9999-12-31")
+VALUES = tuple(
+    map(
+        Decimal,
+        ("1", "0.1", "-3", "0.000000000000000001", "9999999999999999999.999999999999999999", "-9999999999999999999"),
+    )
+)
+_LOST: set[Any] = {("error", "Uncertain"), ("error", "Unavailable")}
+_ID = re.compile(r"(?:grp|sta)_[0-9a-z]{16,32}")
+
+# What may be done, before it is known which ids there are
+
+Ref = str | int
+"""A name, or which of the ids that were seen."""
+group_refs: st.SearchStrategy[Ref] = st.one_of(*[st.sampled_from(GROUPS)] * 3, st.integers(0, 3))
+statistic_refs: st.SearchStrategy[Ref] = st.one_of(*[st.sampled_from(STATISTICS)] * 3, st.integers(0, 3))
+days = st.sampled_from(DAYS)
+idempotency = st.one_of(st.none(), st.sampled_from(("k1", "k2", "k3")))
+changes = st.tuples(group_refs, statistic_refs, st.sampled_from(list(Method)), st.sampled_from(VALUES), days)
+Operation = tuple[Any, ...]
+updates = st.tuples(st.just("update"), changes, idempotency)
+writes: st.SearchStrategy[Operation] = st.one_of(
+    updates,
+    updates,
+    updates,
+    st.tuples(st.just("batch"), st.lists(changes, min_size=1, max_size=4), idempotency),
+    st.tuples(st.just("again"), st.integers(0, 3)),
+    st.tuples(st.just("delete day"), group_refs, statistic_refs, days),
+    st.tuples(st.just("purge"), group_refs, statistic_refs),
+    st.tuples(st.just("create group"), st.sampled_from(GROUPS)),
+    st.tuples(st.just("rename"), group_refs, st.sampled_from(GROUPS)),
+    st.tuples(st.just("delete group"), group_refs),
+    st.tuples(st.just("statistic"), group_refs, statistic_refs),
+    st.tuples(st.just("group"), group_refs),
+    st.tuples(st.just("remove"), st.booleans()),
+)
+steps: st.SearchStrategy[Operation] = st.one_of(
+    *[writes] * 8,
+    st.tuples(st.just("time"), st.sampled_from((1, GRACE + 1, 90_000))),
+    st.tuples(st.just("crash")),
+    st.tuples(st.just("delete domain")),
+    st.tuples(st.just("new domain")),
+    st.tuples(st.just("look")),
+)
+scripts = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), steps), max_size=14)
+"""Which process does it, and whether it is done to the newest domain (mostly) or the one before."""
+faults = st.lists(st.tuples(st.integers(0, 6), st.integers(0, KINDS - 1), st.booleans()), max_size=5)
+
+
+@cache
+def _begin() -> tuple[Dynamo, Created]:
+    """Tables with an account: made once, since a password takes its time."""
+    dynamo = Dynamo()
+    with routed(dynamo):
+        made = wiring.accounts().create_account(
+            name="model", username="model", email="m@example.com", password="correct horse", domain="d", cname=None
+        )
+    return dynamo, made
+
+
+@dataclass
+class History:
+    """Two processes, some domains, a clock, and the states of them that are possible."""
+
+    dynamo: Dynamo
+    owner: Created
+    others: list[Operation]
+    faults: Faults
+    now: int = START
+    scopes: list[Scope] = field(default_factory=list)
+    states: list[State] = field(default_factory=lambda: [[]])
+    processes: list[Statistics] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    """Ids that were seen in answers."""
+    statistics: list[str] = field(default_factory=list)
+    keyed: list[Operation] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    _meanwhile: list[Done] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.processes = [self._process() for _ in range(2)]
+        self.faults.meanwhile = self._interrupt
+        self.new_domain()
+
+    def _process(self) -> Statistics:
+        given = wiring.settings()
+        tables = Tables(given.documents_table, given.statistics_table)
+        return Statistics(clients.dynamodb(), clients.dynamodb_once(), tables, lambda: float(self.now))
+
+    def removals(self) -> Removals:
+        """The removals, with a queue that loses everything: the schedule makes it good."""
+        queue: Any = SimpleNamespace(send_message=lambda **_: None)
+        table = wiring.settings().statistics_table
+        return Removals(clients.dynamodb(), queue, table=table, queue="", clock=lambda: float(self.now))
+
+    def new_domain(self) -> None:
+        """Another domain of the account, with nothing in it."""
+        permissions = Permission.STATISTICS_READ | Permission.STATISTICS_WRITE
+        name = f"d{next(_names)}"
+        with self.faults.spared():
+            made, _ = wiring.domains().create(self.owner.account.id, name, permissions, self.owner.user.id, "key")
+        self.scopes.append(made.scope)
+        for state in self.states:
+            state.append(Domain())
+
+    # Doing
+
+    def perform(self, process: int, which: int, operation: Operation) -> None:
+        """Does an operation, and keeps of the possible states those that explain what came of it."""
+        match operation:
+            case ("time", seconds):
+                self.now += seconds
+                self.dynamo.expire(self.now)
+            case ("crash",):
+                self.processes[process] = self._process()
+            case ("new domain",):
+                self.new_domain()
+            case ("look",):
+                self.look()
+            case _:
+                self._meanwhile = []
+                self._judge(self._do(process, which, operation), self._meanwhile)
+
+    def _interrupt(self) -> None:
+        """Another process does something between two calls of the first."""
+        if self.others:
+            self._meanwhile.append(self._do(1, 0, self.others.pop(0)))
+
+    def _judge(self, done: Done, meanwhile: list[Done]) -> None:
+        states = model.possible(self.states, done, meanwhile)
+        assert states, "nothing explains\n" + "\n".join(self.told)
+        assert len(states) < 3000
+        self.states = states
+
+    def _do(self, process: int, which: int, operation: Operation) -> Done:
+        number = max(0, len(self.scopes) - (2 if which == 3 else 1))
+        scope, store = self.scopes[number], self.processes[process]
+        if operation[0] == "again":
+            if not self.keyed:
+                return Done(number, [])
+            operation = self.keyed[operation[1] % len(self.keyed)]
+        act, planned, last_writes = self._planned(store, scope, operation)
+        said = f"{scope.domain} {operation}"
+        self.told.append(f"begin {said}")
+        done = Done(number, planned)
+        try:
+            done.answer = self._learnt(plain(act()))
+            done.untouched = self._failed(done)
+        except Crash:
+            self.processes[process] = self._process()
+        except (Unavailable, Uncertain) as error:
+            assert self.faults.enabled, "it fails though nothing else does"
+            done.untouched = isinstance(error, Unavailable) and last_writes
+            self.told.append(f"{error!r}")
+        except CountlessError as error:
+            done.answer = plain(error)
+        self.told.append(f"end {said}: {done.answer}")
+        return done
+
+    def _failed(self, done: Done) -> bool:
+        """Whether a batch came to nothing for sure. What is not sure, has no answer."""
+        match done.answer:
+            case ("batch", tuple(answers)) if any(
+                it in (("error", "Uncertain"), ("error", "Unavailable")) for it in answers
+            ):
+                assert len(set(answers)) == 1, "a part of a transaction failed"
+                done.answer = None
+                return bool(answers[0] == ("error", "Unavailable"))
+        return False
+
+    def _learnt(self, answer: model.Plain) -> model.Plain:
+        if answer[0] == "group" and answer[1] not in self.groups:
+            self.groups.append(answer[1])
+        if answer[0] == "statistic" and answer[1] not in self.statistics:
+            self.statistics.append(answer[1])
+            if group_of(answer[1]) not in self.groups:
+                self.groups.append(group_of(answer[1]))
+        return answer
+
+    def _group(self, ref: Ref) -> str:
+        if isinstance(ref, int):
+            return self.groups[ref % len(self.groups)] if self.groups else GROUPS[0]
+        return ref
+
+    def _statistic(self, ref: Ref) -> str:
+        if isinstance(ref, int):
+            return self.statistics[ref % len(self.statistics)] if self.statistics else STATISTICS[0]
+        return ref
+
+    def _planned(  # noqa: C901, PLR0911 - a case for each operation
+        self, store: Statistics, scope: Scope, operation: Operation
+    ) -> tuple[Callable[[], object], list[model.Step], bool]:
+        """What to call, what the model makes of it, and whether `Unavailable` says that no value was written."""
+        match operation:
+            case ("update", asked, key):
+                change, once = self._change(asked), _once(key, [self._change(asked)])
+                self._keep(("update", asked, key), key)
+                planned = model.updating([change], key, self.now, batch=False)
+                return lambda: store.update(scope, _update(change), once), planned, True
+            case ("batch", asked, key):
+                some = [self._change(one) for one in asked]
+                self._keep(operation, key)
+                planned = model.updating(some, key, self.now, batch=True)
+                return lambda: store.batch(scope, [*map(_update, some)], _once(key, some)), planned, True
+            case ("delete day", group, statistic, day):
+                group, statistic = self._group(group), self._statistic(statistic)
+                planned = model.deleting_day(group, statistic, day)
+                return lambda: store.delete_day(scope, group, statistic, day), planned, True
+            case ("purge", group, statistic):
+                group, statistic = self._group(group), self._statistic(statistic)
+                return lambda: store.purge(scope, group, statistic), model.purging(group, statistic), False
+            case ("create group", name):
+                return lambda: store.create_group(scope, name), model.creating_group(name), False
+            case ("rename", group, name):
+                group = self._group(group)
+                return lambda: store.update_group(scope, group, name), model.renaming(group, name), False
+            case ("delete group", group):
+                group = self._group(group)
+                return lambda: store.delete_group(scope, group), model.deleting_group(group), False
+            case ("statistic", group, statistic):
+                group, statistic = self._group(group), self._statistic(statistic)
+                return lambda: store.statistic(scope, group, statistic), model.reading(group, statistic), False
+            case ("group", group):
+                group = self._group(group)
+                return lambda: store.group(scope, group), model.reading_group(group), False
+            case ("delete domain",):
+                return lambda: _nothing(wiring.domains().delete(scope)), model.deleting_domain(), False
+            case ("remove", hurried):
+                return lambda: self.remove(5.0 if hurried else 300.0), [], False
+        raise ValueError(operation)
+
+    def _keep(self, operation: Operation, key: str | None) -> None:
+        """The operation as it is now, ids and all: whoever repeats it sends the same."""
+        if key is None:
+            return
+        fixed = operation[1] if operation[0] == "batch" else [operation[1]]
+        fixed = [(self._group(one[0]), self._statistic(one[1]), *one[2:]) for one in fixed]
+        kept = (operation[0], fixed if operation[0] == "batch" else fixed[0], key)
+        if kept not in self.keyed:
+            self.keyed.append(kept)
+
+    def _change(self, asked: tuple[Any, ...]) -> Change:
+        group, statistic, method, value, day = asked
+        return Change(self._group(group), self._statistic(statistic), method, value, day)
+
+    def remove(self, left: float) -> None:
+        """The schedule asks for every removal that waits; each is tried once."""
+        try:
+            waiting = list(self.removals().waiting())
+        except Unavailable:
+            return
+        context = SimpleNamespace(function_name="remove", get_remaining_time_in_millis=lambda: left * 1000)
+        for one in waiting:
+            body = json.dumps({"account": one.scope.account, "domain": one.scope.domain, "target": one.target})
+            record = {"messageId": "1", "body": body, "attributes": {}, "eventSourceARN": "arn:aws:sqs:::removals"}
+            answer = remove({"Records": [record]}, context)
+            assert self.faults.enabled or not answer["batchItemFailures"], "a removal fails though nothing else does"
+
+    # Looking
+
+    def look(self) -> None:
+        """Everything that can be read of every domain is what one of the states says."""
+        with self.faults.spared():
+            for number, scope in enumerate(self.scopes):
+                seen = self._seen(scope)
+                before = self.states
+                self.states = [state for state in before if _shows(state[number], seen)]
+                assert self.states, f"nothing explains {seen}\n" + "\n".join(self.told) + f"\n{before[:3]}"
+
+    def _seen(self, scope: Scope) -> Any:
+        """Groups with their statistics and values, as three ways of reading them tell."""
+        store = self.processes[0]
+        try:
+            groups = _all(lambda after: store.groups(scope, 2, after))
+        except Unauthenticated:
+            return None
+        seen: dict[str, Any] = {group.name: (group.id, group.statistics, {}) for group in groups}
+        listed = _all(lambda after: store.statistics(scope, 3, after))
+        rows: dict[tuple[str, str, str], dict[str, Decimal]] = {}
+        for batch in store.rows(scope):
+            for _, group, number, statistic, day, value in batch.rows:
+                rows.setdefault((group, statistic, number), {})[day] = Decimal(value)
+        for one in listed:
+            found = store.statistic(scope, "", one.id)
+            values = dict(found.values or ())
+            assert (found.id, found.group, found.name, found.shown) == (one.id, one.group, one.name, one.shown)
+            assert one.shown == (found.values[-1] if found.values else None)
+            assert rows.pop((one.group, one.name, one.id), {}) == values
+            assert sum(bucket.days for bucket in buckets(found.values or (), Interval.WEEK)) == len(values)
+            seen[one.group][2][one.name] = (one.id, values)
+        assert not rows, "an export knows what no list does"
+        return seen
+
+    def finish(self) -> None:
+        """Nothing goes wrong any more: what was deleted goes from storage, then all that is left is deleted."""
+        self.faults.enabled = False
+        self.look()
+        self._clean()
+        self.look()
+        store = self.processes[1]
+        for scope in self.scopes:
+            for group, _, _ in (self._seen(scope) or {}).values():
+                store.delete_group(scope, group)
+        self._clean()
+        table = wiring.settings().statistics_table
+        assert [item for item in self.dynamo.items(table) if not item["pk"]["S"].endswith("/once")] == []
+        for scope in self.scopes:
+            with suppress(NotFound):
+                wiring.domains().delete(scope)
+        self._clean()
+        assert self.dynamo.items(table) == []
+        for scope in self.scopes:
+            left = self.dynamo.holding(scope.domain)
+            assert all(item["pk"]["S"].startswith("token#") and item["revoked"]["BOOL"] for item in left)
+
+    def _clean(self) -> None:
+        """Some time after the last delete, removals have removed all that can be found nowhere else."""
+        self.now += GRACE + 1
+        for _ in range(2):
+            self.remove(300.0)
+        assert list(self.removals().waiting()) == []
+        kept = {number for scope in self.scopes for number in self._ids(scope)}
+        for item in self.dynamo.items(wiring.settings().statistics_table):
+            if not item["pk"]["S"].endswith("/once"):
+                assert set(_ID.findall(str(item))) <= kept, "something is left of what was deleted"
+
+    def _ids(self, scope: Scope) -> Iterator[str]:
+        for group, _, members in (self._seen(scope) or {}).values():
+            yield group
+            yield from (number for number, _ in members.values())
+
+
+def _nothing(_: object) -> None:
+    """An answer that is not looked at."""
+
+
+def _all(page: Callable[[str], Any]) -> list[Any]:
+    found: list[Any] = []
+    after: str | None = ""
+    while after is not None:
+        part = page(after)
+        found += part.entries
+        after = part.after
+    assert [one.id for one in found] == sorted({one.id for one in found}), "a list is ordered, and names each once"
+    return found
+
+
+def _shows(domain: Domain, seen: Any) -> bool:
+    """Whether this is what was seen of a domain; learns ids."""
+    if seen is None or not domain.alive:
+        return seen is None and not domain.alive
+    if seen.keys() != domain.names.keys():
+        return False
+    for name, (group, number, members) in seen.items():
+        head = domain.heads[domain.names[name]]
+        if (
+            not domain.is_group(domain.names[name], group)
+            or members.keys() != head.members.keys()
+            or number != len(members)
+        ):
+            return False
+        for label, (one, values) in members.items():
+            series = head.members[label]
+            if not domain.is_statistic(series, one) or domain.series[series].values != values:
+                return False
+    return True
+
+
+def _update(change: Change) -> Update:
+    return Update(change.group, change.statistic, change.method, change.value, change.day)
+
+
+def _once(key: str | None, asked: list[Change]) -> Once | None:
+    if key is None:
+        return None
+    return Once(sha256(key.encode()).hexdigest(), sha256(repr(asked).encode()).hexdigest())
+
+
+@contextmanager
+def _history(plan: list[tuple[int, int, bool]], others: list[Operation], page: int | None) -> Iterator[History]:
+    begun, owner = _begin()
+    struck = Faults(list(plan))
+    with pytest.MonkeyPatch.context() as patch:
+        history: list[History] = []
+        patch.setattr(wiring, "now", lambda: float(history[0].now) if history else float(START))
+        dynamo = begun.copy(page=page, now=wiring.now)
+        struck.aws = dynamo
+        patch.setattr("chalicelib.aws.calls.time", SimpleNamespace(sleep=lambda _: None))
+        with routed(struck):
+            history.append(History(dynamo, owner, list(others), struck))
+            patch.setattr(wiring, "removals", history[0].removals)
+            yield history[0]
+
+
+def _profile(examples: int) -> settings:
+    shrink = "SHRINK" in os.environ
+    return settings(
+        max_examples=int(os.environ.get("HISTORIES", examples)),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[phase for phase in Phase if shrink or phase is not Phase.shrink],
+    )
+
+
+any_history = given(scripts, faults, st.lists(writes, max_size=4), st.sampled_from((None, None, 1, 2)))
+
+
+def _test(script: list[Any], plan: list[Any], others: list[Operation], page: int | None) -> None:
+    with _history(plan, others, page) as history:
+        for process, which, operation in script:
+            history.perform(process, which, operation)
+        note("\n".join(history.told))
+        history.finish()
+
+
+@pytest.mark.usefixtures("world")
+class TestModel:
+    """Each history: processes die, calls fail before and after they act, others come between any two of them."""
+
+    @pytest.mark.parametrize("share", range(2))
+    @_profile(150)
+    @any_history
+    def test_whatever_happens_values_are_what_plain_arithmetic_says(
+        self, share: int, script: list[Any], plan: list[Any], others: list[Operation], page: int | None
+    ) -> None:
+        """What was answered was done once; what was refused was not; what got lost was done once or not at all."""
+        assert share >= 0
+        _test(script, plan, others, page)
+
+    @pytest.mark.prove
+    @_profile(10_000)
+    @any_history
+    def test_so_it_is_for_as_long_as_one_cares_to_try(
+        self, script: list[Any], plan: list[Any], others: list[Operation], page: int | None
+    ) -> None:
+        """As above, for an hour."""
+        _test(script, plan, others, page)
