@@ -127,7 +127,10 @@ class Statistics:
             if found is None:
                 if statistics.is_group_id(ref):
                     raise NotFound("group")
-                return self.create_group(scope, name)
+                made, new = self.ensure_group(scope, name)
+                if new or name == ref:  # somebody else may just have made it
+                    return made
+                raise _taken(name)
             if found.name == name:
                 return found
             if (renamed := self._rename(scope, found, name)) is not None:

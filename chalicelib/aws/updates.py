@@ -169,7 +169,10 @@ class Updates:
         places = self._places(scope, updates, look)
         sums = self._sums(look, updates, places)
         if not sums.changes:
-            return sums.outcomes
+            # What stands in the way may be what the same request, sent twice, has done since its record was looked for.
+            again = calls.fetch(self._dynamodb, [record])[record]
+            known = self._known(again, once)
+            return sums.outcomes if known is None else known
         try:
             calls.transact(self._dynamodb, [*sums.members(), self._record(record, once, sums.outcomes)])
         except Cancelled:

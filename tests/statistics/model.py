@@ -86,6 +86,43 @@ class Domain:
             dict(self.once),
         )
 
+    def settled(self) -> "Domain":
+        """The same between operations: what nobody can find any more is left out, and numbers go by names."""
+        groups = [self.names[name] for name in sorted(self.names)]
+        series = [self.heads[g].members[name] for g in groups for name in sorted(self.heads[g].members)]
+        for _, _, (_, answers) in self.once.values():
+            series += [told[1] for told in answers if told[0] == "statistic"]
+        series = list(dict.fromkeys(series))
+        groups = list(dict.fromkeys([*groups, *(self.series[number].owner for number in series)]))
+        head, one = ({old: new for new, old in enumerate(kept)} for kept in (groups, series))
+        kept = set(self.names.values())
+        return Domain(
+            self.alive,
+            {name: head[number] for name, number in self.names.items()},
+            {
+                head[number]: Head(self.heads[number].id, *self._kept(number, one, attached=number in kept))
+                for number in groups
+            },
+            {
+                one[number]: Series(self.series[number].id, head[self.series[number].owner], self._values(number))
+                for number in series
+            },
+            {
+                key: (at, asked, (kind, tuple((a[0], one[a[1]], *a[2:]) if a[0] == "statistic" else a for a in told)))
+                for key, (at, asked, (kind, told)) in self.once.items()
+            },
+        )
+
+    def _kept(self, number: int, one: Mapping[int, int], *, attached: bool) -> tuple[str, dict[str, int]]:
+        head = self.heads[number]
+        return (head.name, {name: one[member] for name, member in head.members.items()}) if attached else ("", {})
+
+    def _values(self, number: int) -> dict[str, Decimal]:
+        """Those of a statistic that can be found; of others, nobody will ask."""
+        one = self.series[number]
+        found = one.owner in self.names.values() and number in self.heads[one.owner].members.values()
+        return dict(one.values) if found else {}
+
     # Finding and making
 
     def group(self, ref: str) -> int | None:
@@ -427,7 +464,8 @@ def possible(states: list[State], done: Done, meanwhile: list[Done]) -> list[Sta
     """The states that explain an operation, and others that were done while it ran, one after the other."""
     found: list[State] = []
     for state in states:
-        for one in _explained(state, done, meanwhile):
+        for explained in _explained(state, done, meanwhile):
+            one = [domain.settled() for domain in explained]
             if one not in found:
                 found.append(one)
     return found
