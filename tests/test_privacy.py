@@ -21,6 +21,7 @@ from chalicelib import observability, wiring
 from chalicelib.aws.log import DynamoLog
 from chalicelib.core.audit import audit
 from chalicelib.pageviews import hits
+from infrastructure import storage
 from infrastructure.local.pump import Pump
 from tests.conftest import World
 from tests.front import FrontDoor, Reply
@@ -29,6 +30,25 @@ from tests.people import Person, address, settle
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0"
 Haystack = tuple[str, bytes]
 """Where something was found, and its bytes."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone(world: World) -> Iterator[World]:
+    """An AWS with nothing in it but what these tests have put there: they look at all of it, again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        environment = storage.create(world.session, prefix="private", visibility=storage.Visibility.all(1))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        wiring.forget()
+        wiring.secrets().ensure()
+        yield World(world.session, environment)
+    wiring.forget()
+
+
+@pytest.fixture
+def pump(app: Chalice, alone: World) -> Pump:
+    """Feeds the event functions from these queues."""
+    return Pump.of(app, alone.environment, alone.session.client("sqs"))
 
 
 class Secrets:
@@ -101,10 +121,10 @@ UNPACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def queued(world: World) -> Iterator[Haystack]:
+def queued(alone: World) -> Iterator[Haystack]:
     """What lies in the queues now; it stays there."""
-    sqs = world.session.client("sqs")
-    for variable, url in world.environment.items():
+    sqs = alone.session.client("sqs")
+    for variable, url in alone.environment.items():
         if not variable.endswith("_QUEUE"):
             continue
         held = []
@@ -123,15 +143,15 @@ def queued(world: World) -> Iterator[Haystack]:
             yield from opened(variable, message["Body"].encode())
 
 
-def stored(world: World) -> Iterator[Haystack]:
+def stored(alone: World) -> Iterator[Haystack]:
     """What the tables and the bucket hold."""
-    dynamodb, s3 = world.session.client("dynamodb"), world.session.client("s3")
-    for variable, table in world.environment.items():
+    dynamodb, s3 = alone.session.client("dynamodb"), alone.session.client("s3")
+    for variable, table in alone.environment.items():
         if variable.endswith("_TABLE"):
             for page in dynamodb.get_paginator("scan").paginate(TableName=table):
                 for row in page["Items"]:
                     yield from _attributes(table, row)
-    bucket = world.environment["COUNTLESS_BUCKET"]
+    bucket = alone.environment["COUNTLESS_BUCKET"]
     for listed in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for item in listed.get("Contents", []):
             answer = s3.get_object(Bucket=bucket, Key=item["Key"])
@@ -225,34 +245,34 @@ PAGE, REFERRER = "page's query", "referrer's query"
 
 
 def test_what_identifies_people_is_kept_nowhere(
-    app: Chalice, world: World, pump: Pump, logged: Callable[[], str]
+    app: Chalice, alone: World, pump: Pump, logged: Callable[[], str]
 ) -> None:
     """No address, browser, session text, query, cookie or credential in queues, tables, bucket or logs."""
     person, secret = settle(FrontDoor(app)), Secrets()
     forbidden = list(secret.forbidden(person.token, "correct horse"))
     send(person, secret)
-    waiting = list(queued(world))
+    waiting = list(queued(alone))
     assert found(forbidden, waiting) == []
     assert found([("path", secret.path.encode())], waiting), "the search does not see into messages"
     assert found([("robot", secret.robot.encode())], waiting)
     pump.settle()
     stream = person.created.site.stream
-    kept = list(stored(world))
+    kept = list(stored(alone))
     for step in (wiring.folder().fold, wiring.folder().sweep):
         step(stream)
-        kept += stored(world)
+        kept += stored(alone)
     assert found(forbidden, kept) == []
     assert "a body, base64, deflated" in {place for place, _ in kept}, "no message went through the bucket"
     places = {place for place, data in kept if secret.path.encode() in data}
-    assert "countless-log, data, frame" in places, "the search does not see into segments"
-    assert "countless-rollups, data, frame" in places, "the search does not see into rollups"
-    assert {place for place, data in kept if secret.robot.encode() in data} == {"countless-rollups, data, deflated"}
+    assert "private-log, data, frame" in places, "the search does not see into segments"
+    assert "private-rollups, data, frame" in places, "the search does not see into rollups"
+    assert {place for place, data in kept if secret.robot.encode() in data} == {"private-rollups, data, deflated"}
     assert person.get("/api/v0/stats/total").json()["total"] > 350
     assert found(forbidden, [("the logs", logged().encode())]) == []
 
 
 def test_errors_log_nothing_that_was_sent(
-    app: Chalice, world: World, pump: Pump, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    app: Chalice, alone: World, pump: Pump, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever fails, and however much its message quotes: kind and place are logged, and a code is answered."""
     person, secret = settle(FrontDoor(app)), Secrets()
@@ -276,37 +296,37 @@ def test_errors_log_nothing_that_was_sent(
     with monkeypatch.context() as patch:
         patch.setattr(DynamoLog, "put", fail)
         pump.deliver("append")
-    world.session.client("sqs").send_message(QueueUrl=world.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=quoting)
+    alone.session.client("sqs").send_message(QueueUrl=alone.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=quoting)
     pump.deliver("append")
     text = logged()
     for said in ("view failed", "messages could not be appended", "a message is parked", "RuntimeError"):
         assert said in text
     assert found(secret.forbidden(person.token, "correct horse"), [("the logs", text.encode())]) == []
-    world.drain("COUNTLESS_PARKED_QUEUE")
+    alone.drain("COUNTLESS_PARKED_QUEUE")
 
 
 # --- other people's figures -------------------------------------------------------------------------------------------
 
 
-def populated(app: Chalice, world: World, name: str, paths: int) -> Person:
+def populated(app: Chalice, alone: World, name: str, paths: int) -> Person:
     """Somebody with so many paths, visited once each."""
     person = settle(FrontDoor(app), cname=f"{secrets.token_hex(6)}.{name}.example")
     views = [{"path": f"/{name}-{n}", "title": name} for n in range(1, paths + 1)]
     assert person.post("/api/v0/count", json_body={"no_sessions": True, "hits": views}).status == 202
-    Pump.of(app, world.environment, world.session.client("sqs")).settle()
+    Pump.of(app, alone.environment, alone.session.client("sqs")).settle()
     return person
 
 
 @pytest.fixture(scope="module")
-def ann(app: Chalice, world: World) -> Person:
+def ann(app: Chalice, alone: World) -> Person:
     """Somebody with fifty paths. Nobody adds to them."""
-    return populated(app, world, "ann", 50)
+    return populated(app, alone, "ann", 50)
 
 
 @pytest.fixture(scope="module")
-def bob(app: Chalice, world: World) -> Person:
+def bob(app: Chalice, alone: World) -> Person:
     """Somebody else, with two paths."""
-    return populated(app, world, "bob", 2)
+    return populated(app, alone, "bob", 2)
 
 
 def through(person: Person, method: str, target: str, **arguments: Any) -> Reply:
@@ -328,7 +348,7 @@ COUNTED = {"no_sessions": True, "hits": [{"path": "/planted"}]}
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_another_accounts_site_is_as_good_as_none(
-    ann: Person, bob: Person, world: World, method: str, path: str
+    ann: Person, bob: Person, alone: World, method: str, path: str
 ) -> None:
     """By its code it is not found, in the very words for a site that does not exist; nothing is counted."""
     body = COUNTED if method == "POST" else None
@@ -336,12 +356,12 @@ def test_another_accounts_site_is_as_good_as_none(
     nobodys = through(bob, method, f"/s/{secrets.token_hex(6)}{path}", json_body=body)
     assert (theirs.status, theirs.json()) == (404, {"error": "not found"})
     assert theirs == nobodys
-    assert world.drain("COUNTLESS_INGEST_QUEUE") == []
+    assert alone.drain("COUNTLESS_INGEST_QUEUE") == []
 
 
-def test_a_host_only_selects_among_the_keys_own_sites(ann: Person, app: Chalice, world: World, pump: Pump) -> None:
+def test_a_host_only_selects_among_the_keys_own_sites(ann: Person, app: Chalice, alone: World, pump: Pump) -> None:
     """Whoever names another account's host still sees, and counts for, his own site."""
-    dan = populated(app, world, "dan", 1)
+    dan = populated(app, alone, "dan", 1)
     host = {"host": str(ann.created.site.cname)}
     for method, path in ENDPOINTS:
         body = COUNTED if method == "POST" else None
@@ -373,9 +393,9 @@ def test_another_accounts_paths_are_reached_neither_by_id_nor_by_name(ann: Perso
     assert bob.get("/api/v0/paths?after=2").json() == {"paths": [], "more": False}
 
 
-def test_the_same_idempotency_key_of_two_accounts_counts_for_both(app: Chalice, world: World, pump: Pump) -> None:
+def test_the_same_idempotency_key_of_two_accounts_counts_for_both(app: Chalice, alone: World, pump: Pump) -> None:
     """Nobody can keep another's page views from being counted by guessing his keys."""
-    both = [populated(app, world, name, 1) for name in ("eve", "fay")]
+    both = [populated(app, alone, name, 1) for name in ("eve", "fay")]
     for person in both:
         reply = person.post("/api/v0/count", json_body=COUNTED, headers={"idempotency-key": "1"})
         assert reply.status == 202
@@ -383,10 +403,10 @@ def test_the_same_idempotency_key_of_two_accounts_counts_for_both(app: Chalice, 
     assert [person.get("/api/v0/stats/total").json()["total"] for person in both] == [2, 2]
 
 
-def test_what_is_kept_of_an_account_stands_under_its_own_keys(ann: Person, bob: Person, world: World) -> None:
+def test_what_is_kept_of_an_account_stands_under_its_own_keys(ann: Person, bob: Person, alone: World) -> None:
     """In log and rollups nothing of one account lies below another's; each log is sound."""
-    dynamodb = world.session.client("dynamodb")
-    for table, key in (("countless-log", "stream"), ("countless-rollups", "pk")):
+    dynamodb = alone.session.client("dynamodb")
+    for table, key in (("private-log", "stream"), ("private-rollups", "pk")):
         for page in dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:
                 owner = item[key]["S"].partition("/")[0]
@@ -403,7 +423,7 @@ def test_what_is_kept_of_an_account_stands_under_its_own_keys(ann: Person, bob: 
 
 
 def test_no_key_of_statistics_is_kept_and_nothing_of_a_request_is_logged(
-    app: Chalice, world: World, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    app: Chalice, alone: World, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys stand in paths, names and values in bodies: none of them is logged, whatever becomes of the request; and
     keys, addresses and idempotency keys are not stored either, however they are sent.
@@ -454,6 +474,6 @@ def test_no_key_of_statistics_is_kept_and_nothing_of_a_request_is_logged(
     sent = [*tokens, ("an address", client.encode()), ("a mark", mark.encode()), ("a value", value[:10].encode())]
     assert found(sent, [("the logs", text.encode())]) == []
     unkept = [*tokens, ("an address", client.encode()), ("once", once.encode()), ("an agent", f"agent-{mark}".encode())]
-    kept = [*stored(world), *queued(world)]
+    kept = [*stored(alone), *queued(alone)]
     assert found(unkept, kept) == []
     assert found([("the name", f"guava {mark}".encode())], kept), "the search does not see into tables"
