@@ -2,6 +2,7 @@
 function.
 """
 
+import os
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
@@ -76,17 +77,21 @@ def files(endpoint: str = "") -> "S3Client":
     """S3 for generated files: patient, since to join thousands of parts may take S3 minutes, and without checksums of
     botocore's, whose parts S3 would want to be told again when it joins them. With an `endpoint`, a client that
     only signs addresses there.
+
+    Left to itself, botocore signs addresses for S3's global endpoint, which sends on to the bucket's region while a
+    bucket is young: to another host than was signed, so that S3 refuses. Asked for virtual hosts, it names the region.
     """
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
+    elsewhere = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config = _config(ATTEMPTS).merge(
         Config(
             read_timeout=PATIENT,
             signature_version="s3v4",
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"addressing_style": "path"} if endpoint else None,
+            s3={"addressing_style": "path" if elsewhere else "virtual"},
         )
     )
     with _making:

@@ -177,6 +177,7 @@ class _Work:
                 finished_at=None,
                 tries=0,
                 restarts=0,
+                attempt=self._job.attempt + 1,
                 parked=False,
                 progress=Progress(),
             )
@@ -234,7 +235,8 @@ class _Work:
         if job.restarts >= RESTARTS:
             self._fail(REPEATEDLY, error)
         until = self._ports.clock() + LEASE
-        self._save(replace(job, rows=0, size=None, restarts=job.restarts + 1, until=until, progress=Progress()))
+        anew = replace(job, rows=0, restarts=job.restarts + 1, attempt=job.attempt + 1, progress=Progress())
+        self._save(replace(anew, until=until))
         self._ports.files.remove(job.key, job.progress.upload)
 
     def _make(self, source: Callable[[Job], Source]) -> bool:

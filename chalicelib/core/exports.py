@@ -103,6 +103,9 @@ class Job:
     """How often work began since something was last achieved."""
     restarts: int = 0
     """How often the file was begun anew, for the bucket had lost or mixed up its parts."""
+    attempt: int = 0
+    """Which of its files this is, of all that were begun: each is in a place of its own, so that a worker that was
+    thought dead and removes what it gave up never removes what came after."""
     parked: bool = False
     """Whether the dead-letter queue knows of its failure."""
     progress: Progress = field(default_factory=Progress)
@@ -115,7 +118,12 @@ class Job:
     @property
     def key(self) -> str:
         """Where its file is in the bucket."""
-        return f"exports/{self.account}/{self.id}"
+        return f"exports/{self.account}/{self.id}/{self.attempt}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Where files of it may be: its own, and any given up by a worker that did not live to remove it."""
+        return tuple(replace(self, attempt=attempt).key for attempt in range(self.attempt + 1))
 
     def at(self, now: float) -> "Job":
         """The job as it is at a moment: a file whose time is up has expired, whether it was removed yet or not."""
@@ -312,7 +320,8 @@ class Exports:
     def withdraw(self, account: str, surface: str, parameters: Mapping[str, str]) -> None:
         """Removes the files of a surface's exports that have these parameters, whoever still has a link to them.
 
-        What is still being made fails by itself once its source is gone. Doing it again does no harm.
+        What is still being made fails: a run that has read its source already would not find out. Doing it again does
+        no harm.
 
         Raises:
             Conflict: one of them has just been changed by somebody else.
@@ -324,6 +333,8 @@ class Exports:
                 if job.state is State.FINISHED:
                     self._expire(job, self._ports.clock())
                     self._ports.files.remove(job.key, "")
+                elif not job.over:
+                    fail(self._ports, job, GONE, secrets.token_hex(8))
             after = page.after
 
     def _expire(self, job: Job, now: float) -> None:
@@ -359,6 +370,8 @@ class Exports:
         elif job.state is State.FAILED and not job.parked:
             park(self._ports, job, secrets.token_hex(8))
         self._ports.files.remove(job.key, job.progress.upload)
+        for key in job.keys[:-1]:
+            self._ports.files.remove(key, "")
         self._ports.jobs.move(look, None)
 
 

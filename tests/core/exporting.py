@@ -37,8 +37,6 @@ PART = 40_000
 BEFORE, AFTER, REFUSED, LOST_ONCE, CRASH_BEFORE, CRASH_AFTER = KINDS = range(6)
 """No attempt arrives; all do, but no answer comes; AWS is too busy; one answer is lost; the process dies."""
 
-_stubber = BotocoreStubber.__call__
-
 
 class Crash(BaseException):
     """The process is gone, between two instructions."""
@@ -112,10 +110,11 @@ class Strike:
 @contextmanager
 def striking(strike: Strike) -> Iterator[None]:
     """While this is open, every attempt of every call to AWS comes by `strike`; nobody waits between attempts."""
+    aws = BotocoreStubber.__call__  # moto, or whatever stands in for a part of it
 
     def call(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **rest: Any) -> AWSResponse | None:
         def answer() -> AWSResponse | None:
-            return _stubber(stubber, event_name, request, **rest)
+            return aws(stubber, event_name, request, **rest)
 
         inside, strike_now = state["inside"], not state["inside"]
         state["inside"] = True
@@ -235,17 +234,19 @@ class Stage:
     def file(self, job: Job) -> bytes:
         """The job's file in the bucket."""
         client = clients.s3()
-        return client.get_object(Bucket=self.world.environment["COUNTLESS_BUCKET"], Key=job.key)["Body"].read()
+        return client.get_object(Bucket=self.world.environment["COUNTLESS_BUCKET"], Key=self.job(job).key)[
+            "Body"
+        ].read()
 
     def has_file(self, job: Job) -> bool:
-        """Whether the bucket has one."""
-        return wiring._export_ports().files.size(job.key) is not None
+        """Whether the bucket has one, or one that was given up."""
+        return any(wiring._export_ports().files.size(key) is not None for key in self.job(job).keys)
 
     def uploads(self, job: Job) -> list[str]:
         """The ids of its unfinished uploads in the bucket."""
         client = self.world.session.client("s3")
         found = client.list_multipart_uploads(Bucket=self.world.environment["COUNTLESS_BUCKET"])
-        return [upload["UploadId"] for upload in found.get("Uploads", []) if upload["Key"] == job.key]
+        return [upload["UploadId"] for upload in found.get("Uploads", []) if upload["Key"] in self.job(job).keys]
 
     def finished(self, job: Job, rows: int = 60) -> bytes:
         """The job's file, which is there, is what the job says, and holds each row once."""

@@ -5,10 +5,12 @@ import secrets
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import count
+from urllib.parse import urlsplit
 
 import pytest
 
 from chalicelib import wiring
+from chalicelib.aws import clients
 from chalicelib.aws.exports import Bucket
 from chalicelib.core import exporting, exports
 from chalicelib.core.errors import Invalid, NotFound, Poison, Unauthenticated, Unavailable
@@ -260,6 +262,70 @@ def test_a_file_whose_parts_were_mixed_up_is_begun_anew(stage: Stage) -> None:
     assert stage.uploads(job) == []
 
 
+def test_a_worker_that_stopped_while_it_began_anew_removes_nothing_of_another_s(stage: Stage) -> None:
+    """It goes on before any of its calls after another has made the whole file: what it removes is its own."""
+    expected = plain(stage)
+    for skip in count():
+        stage.seconds = 1.0
+        job = stage.begin()
+        (body,) = stage.drain()
+        assert stage.deliver(body)
+        wiring._export_ports().files.put(job.key, stage.uploads(job)[0], 1, b"an old part")
+        stage.seconds = 300.0
+
+        def meanwhile(body: str = body, job: Job = job) -> None:
+            stage.now += LEASE + 1
+            while not stage.deliver(body):
+                stage.now += LEASE + 1
+            stage.finished(job)
+
+        strike = Strike(skip, meanwhile=meanwhile)
+        with striking(strike):
+            stage.deliver(body)
+        stage.settle()
+        assert stage.finished(job) == expected, skip
+        if not strike.struck:
+            break
+    assert skip > 15
+
+
+def test_a_file_that_was_given_up_is_removed_with_the_last(stage: Stage) -> None:
+    """Should the worker that gave it up have died before it removed it."""
+    job = stage.begin()
+    client = stage.world.session.client("s3")
+    bucket = stage.world.environment["COUNTLESS_BUCKET"]
+    stage.seconds = 1.0
+    while not stage.job(job).progress.joined:
+        assert stage.deliver(stage.drain()[0])
+    client.put_object(Bucket=bucket, Key=job.key, Body=b"spoiled")
+    stage.seconds = 300.0
+    stage.settle()
+    found = stage.job(job)
+    assert found.key != job.key
+    client.put_object(Bucket=bucket, Key=job.key, Body=b"not removed")
+    stage.now = found.expires_at
+    stage.tend()
+    stage.tend()
+    assert stage.job(job).state is State.EXPIRED
+    assert not stage.has_file(job)
+
+
+@pytest.mark.parametrize("skip", [0, 4, 8, 12])
+def test_what_is_withdrawn_while_it_is_made_is_made_no_further(stage: Stage, skip: int) -> None:
+    """Also if everything was read by then, so that nobody would ask its source any more."""
+    job = stage.begin(domain="dom_1")
+    (body,) = stage.drain()
+    withdraw = wiring.exports().withdraw
+    with striking(Strike(skip, meanwhile=lambda: withdraw(stage.account, "test", {"domain": "dom_1"}))):
+        stage.deliver(body)
+    stage.now += LEASE + 1
+    stage.settle()
+    found = stage.job(job)
+    assert (found.state, found.error) == (State.FAILED, exports.GONE)
+    stage.tend()
+    assert not stage.has_file(job)
+
+
 def test_a_file_that_was_joined_already_is_good(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 may forget an upload as soon as it has made a file of it, while the answer was lost."""
     join = Bucket.join
@@ -287,7 +353,7 @@ def test_a_file_that_is_not_what_was_uploaded_is_not_given_out(stage: Stage) -> 
         if not bodies:
             break
         if stage.job(job).progress.joined:
-            client.put_object(Bucket=bucket, Key=job.key, Body=bytes(len(stage.file(job))))
+            client.put_object(Bucket=bucket, Key=stage.job(job).key, Body=bytes(len(stage.file(job))))
             spoiled += 1
         assert all(stage.deliver(body) for body in bodies)
     found = stage.job(job)
@@ -551,6 +617,17 @@ def test_jobs_are_listed_by_page_surface_and_parameters(stage: Stage) -> None:
     assert first.after == made[2].id
     rest = ask(stage.account, "test", 2, made[2].id, {"domain": "dom_0"})
     assert (list(rest.entries), rest.after) == ([made[4]], None)
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "ap-southeast-2"])
+def test_a_link_names_the_bucket_s_region(world: World, monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    """The global endpoint sends on to another host while a bucket is young, for which nothing was signed."""
+    assert world
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    wiring.forget()
+    address = urlsplit(Bucket(clients.files(), clients.files(), "some-bucket").link("exports/a/e/0", "n.gz", 60))
+    wiring.forget()
+    assert address.hostname == f"some-bucket.s3.{region}.amazonaws.com"
 
 
 def test_names_of_files_are_safe_in_a_header() -> None:
