@@ -3,19 +3,29 @@
 `make test` tries 30,000 values, `make prove` ten times as many.
 """
 
+import gzip
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from urllib.request import urlopen
 
 import pytest
+from chalice.app import Chalice
 
 from chalicelib import wiring
-from chalicelib.aws import clients
 from chalicelib.core.accounts import Scope
+from chalicelib.core.exports import State
 from chalicelib.core.statistics import Dated, Interval, Method, Span, Statistic, Update, buckets
+from chalicelib.functions import export
+from infrastructure.local.aws import moto_server
+from infrastructure.local.pump import Pump
 from tests.conftest import World
+from tests.core.exporting import CRASH_AFTER, CRASH_BEFORE, Stage, Strike
 from tests.dynamo import Dynamo, standing_in
+from tests.front import FrontDoor
+from tests.people import Person, settle
 
 DAYS = 300
 FIRST = date(2025, 3, 17)
@@ -26,8 +36,12 @@ class Large:
     """A domain with so many statistics, each with a value on 300 days, in ten groups."""
 
     dynamo: Dynamo
-    scope: Scope
+    person: Person
     statistics: int
+
+    @property
+    def scope(self) -> Scope:
+        return self.person.scope
 
     def value(self, number: int, day: int) -> Decimal:
         """What the statistic of a number has on a day."""
@@ -48,20 +62,32 @@ class Large:
             outcomes = wiring.statistics().batch(self.scope, updates, None)
             assert all(isinstance(outcome, Statistic) for outcome in outcomes)
 
+    def csv(self) -> str:
+        """All of it as a file, worked out from the ids that lists show and from nothing else of the store's."""
+        lines = ["group_id,group,statistic_id,statistic,reference_date,value"]
+        numbers = {self.place(number): number for number in range(self.statistics)}
+        groups = {group.name: group.id for group in wiring.statistics().groups(self.scope, 100).entries}
+        after: str | None = ""
+        while after is not None:
+            page = wiring.statistics().statistics(self.scope, 1000, after)
+            for found in page.entries:
+                head = f'{groups[found.group]},{found.group},{found.id},"{found.name}"'
+                number = numbers.pop((found.group, found.name))
+                lines += [f"{head},{self.day(day)},{self.value(number, day).normalize():f}" for day in range(DAYS)]
+            after = page.after
+        assert not numbers
+        return "".join(f"{line}\r\n" for line in lines)
+
     def calls(self) -> int:
         return self.dynamo.bill.calls.total()
 
 
 @pytest.fixture(scope="module", params=[100, pytest.param(1000, marks=pytest.mark.prove)], ids=["30,000", "300,000"])
-def large(request: pytest.FixtureRequest, world: World) -> Iterator[Large]:
+def large(request: pytest.FixtureRequest, world: World, app: Chalice) -> Iterator[Large]:
     assert world
     with standing_in() as dynamo:
         wiring.forget()
-        made = Large(dynamo, Scope("account", "dom_domainabcdef"), request.param)
-        key = {"pk": {"S": "account#account"}, "sk": {"S": f"domain#{made.scope.entity}"}}
-        clients.dynamodb().put_item(
-            TableName=wiring.settings().documents_table, Item={**key, "statistics": {"S": made.scope.domain}}
-        )
+        made = Large(dynamo, settle(FrontDoor(app)), request.param)
         made.fill()
         yield made
     wiring.forget()
@@ -147,3 +173,59 @@ def test_an_export_goes_on_where_another_stopped(large: Large) -> None:
     batches = list(wiring.statistics().rows(large.scope))
     middle = len(batches) // 3
     assert list(wiring.statistics().rows(large.scope, after=batches[middle].after)) == batches[middle + 1 :]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The simulated bucket over real HTTP, to which presigned links lead."""
+    with moto_server("127.0.0.1", 0) as url, monkeypatch.context() as patch:
+        patch.setenv("COUNTLESS_FILES_URL", url)
+        wiring.forget()
+        yield
+    wiring.forget()
+
+
+def test_the_file_that_a_client_downloads_is_the_whole_domain_row_by_row(
+    large: Large, app: Chalice, world: World, bucket: None
+) -> None:
+    """From the request to the link that needs no key: each row once, in order, and the hash that the API tells."""
+    del bucket
+    person = large.person
+    headers = {"authorization": f"Bearer {person.token}"}
+    asked = person.front.post("/v1/api/exports", headers=headers, body="{}")
+    assert asked.status == 201
+    Pump.of(app, world.environment, world.session.client("sqs")).settle()
+    shown = person.front.get(f"/v1/api/exports/{asked.json()['id']}", headers=headers).json()
+    assert (shown["state"], shown["rows"]) == ("finished", large.statistics * DAYS)
+    sent_on = person.front.get(shown["download_url"])
+    assert sent_on.status == 302
+    with urlopen(sent_on.headers["location"]) as answer:
+        data = answer.read()
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (shown["size"], shown["sha256"])
+    assert gzip.decompress(data).decode() == large.csv()
+
+
+def test_an_export_whose_function_is_killed_is_the_same_bytes(large: Large, world: World) -> None:
+    """At calls from the first to the last one, before and after they take effect; also if each run makes one part."""
+    with Stage(world, large.scope.account, source=export._statistics).set() as stage:
+
+        def made(strike: Strike, seconds: float) -> bytes:
+            stage.seconds = seconds
+            job = stage.begin(domain=large.scope.domain)
+            stage.settle(strike)
+            job = stage.job(job)
+            assert (job.state, job.rows) == (State.FINISHED, large.statistics * DAYS)
+            data = stage.file(job)
+            assert hashlib.sha256(data).hexdigest() == job.sha256
+            return data
+
+        for seconds in (300.0, 1.0):
+            whole = Strike(10**9)
+            expected = made(whole, seconds)
+            assert gzip.decompress(expected).decode() == large.csv()
+            for kind, eighths in ((CRASH_BEFORE, (0, 2, 4, 7)), (CRASH_AFTER, (1, 3, 5, 8))):
+                for eighth in eighths:
+                    before = stage.deaths
+                    assert made(Strike((whole.calls - 1) * eighth // 8, kind), seconds) == expected
+                    assert stage.deaths == before + 1
+        assert stage.parked == []
