@@ -137,13 +137,16 @@ class Domain:
         for owner in owners:
             if owner is None:
                 continue
-            members = self.heads[owner].members
-            if group and ref in members:
-                return owner, members[ref]
-            for number in members.values():
-                if self.series[number].id == ref:
-                    return owner, number
+            if (found := self.member(owner, ref)) is not None:
+                return found
         return None
+
+    def member(self, owner: int, ref: str) -> tuple[int, int] | None:
+        """The numbers of a group and of its statistic with this name or id."""
+        members = self.heads[owner].members
+        if ref in members:
+            return owner, members[ref]
+        return next(((owner, number) for number in members.values() if self.series[number].id == ref), None)
 
     def make_group(self, name: str) -> int:
         """A new group."""
@@ -265,7 +268,7 @@ def updating(  # noqa: C901 - what its steps share is here
     request = repr(changes)
 
     def begin(domain: Domain, context: Context_) -> Plain | None:
-        context["places"] = {}
+        context["places"], context["owners"] = {}, {}
         return _alive(domain, context) or known(domain)
 
     def known(domain: Domain) -> Plain | None:
@@ -277,25 +280,27 @@ def updating(  # noqa: C901 - what its steps share is here
         return answer if batch or answer[0] == "error" else answer[1][0]
 
     def ensuring(ref: str) -> Step:
-        def ensure(domain: Domain, _: Context_) -> Plain | None:
+        def ensure(domain: Domain, context: Context_) -> Plain | None:
             if not is_id(ref) and ref not in domain.names and any(_wanted(domain, change, ref) for change in changes):
                 domain.make_group(ref)
+            context["owners"] = {**context["owners"], ref: domain.group(ref)}
             return None
 
         return ensure
 
     def filling(ref: str) -> Step:
         def fill(domain: Domain, context: Context_) -> Plain | None:
-            owner = domain.group(ref)
+            owner = context["owners"][ref]
+            if owner is not None and owner not in domain.names.values():
+                raise Again
             for change in changes:
                 if change.group != ref:
                     continue
-                found = domain.statistic(change.group, change.statistic)
-                if found is None and not is_id(change.statistic):
-                    if owner is None and not is_id(ref):
-                        raise Again
-                    if owner is not None:
-                        found = owner, domain.make_statistic(owner, change.statistic)
+                found = None if owner is None else domain.member(owner, change.statistic)
+                if found is None and owner is not None and not is_id(change.statistic):
+                    found = owner, domain.make_statistic(owner, change.statistic)
+                if not ref:
+                    found = domain.statistic("", change.statistic)
                 label = domain.told(*found) if found else None
                 context["places"][change.group, change.statistic] = (found, label)
             return None
@@ -491,9 +496,9 @@ def _walk(  # noqa: C901 - where it stands, in all respects
         yield state
     if meanwhile:
         for after in _explained(state, meanwhile[0], []):
-            yield from _walk(after, done, meanwhile[1:], at, context, finished=finished)
-            if at > 0 and not finished:
-                yield from _walk(after, done, meanwhile[1:], 0, {"loose": loose}, finished=False)
+            yield from _walk(after, done, meanwhile[1:], at, {**context, "disturbed": True}, finished=finished)
+    if context.get("disturbed") and at > 0 and not finished:  # it finds that things have changed, and begins anew
+        yield from _walk(state, done, meanwhile, 0, {"loose": loose}, finished=False)
     if finished or at == len(done.steps):
         return
     after = [domain.copy() for domain in state]
