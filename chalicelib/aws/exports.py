@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, ResponseStreamingError
 
 from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.exports import REMEMBERED, Job, Look, Lost, Part, Progress, State, disposition
@@ -197,8 +197,15 @@ class Bucket:
     def read(self, key: str, start: int, length: int) -> bytes:
         """As `Files.read`. The range ends what a broken connection may cost."""
         with _answering():
-            found = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{start + length - 1}")
-            return found["Body"].read()
+            try:
+                return self._read(key, start, length)
+            except (IncompleteReadError, ResponseStreamingError):
+                # botocore tries again until an answer begins, not until it ends; a hash would have to begin anew.
+                return self._read(key, start, length)
+
+    def _read(self, key: str, start: int, length: int) -> bytes:
+        found = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{start + length - 1}")
+        return found["Body"].read()
 
     def remove(self, key: str, upload: str) -> None:
         """As `Files.remove`: the upload first, so that nobody makes a file of it any more."""

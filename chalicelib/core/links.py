@@ -27,4 +27,5 @@ def holds(key: bytes, path: str, query: Mapping[str, str], now: float) -> bool:
 
 def _signature(key: bytes, path: str, expires: str) -> str:
     own = hmac.digest(key, b"links", sha256)  # what else the key signs is of no use here
-    return hmac.digest(own, f"{path}\n{expires}".encode(), sha256).hex()
+    told = f"{path}\n{expires}".encode(errors="surrogatepass")  # a path that is no text is signed like any other
+    return hmac.digest(own, told, sha256).hex()

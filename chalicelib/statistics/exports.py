@@ -1,4 +1,9 @@
-"""Values as CSV: RFC 4180, with a header, in UTF-8; a row for each value, in the order of storage."""
+"""Values as CSV: RFC 4180, with a header, in UTF-8; a row for each value, in the order of storage.
+
+Names are written as they are, also those that begin with `=`, `+`, `-` or `@` and that a spreadsheet takes for a
+formula: whoever reads the file back must find the names that the API knows, and a domain's names come from those who
+hold its keys alone.
+"""
 
 import csv
 from collections.abc import Callable, Iterator

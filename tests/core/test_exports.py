@@ -8,6 +8,8 @@ from itertools import count
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ResponseStreamingError
+from botocore.response import StreamingBody
 
 from chalicelib import wiring
 from chalicelib.aws import clients
@@ -324,6 +326,25 @@ def test_what_is_withdrawn_while_it_is_made_is_made_no_further(stage: Stage, ski
     assert (found.state, found.error) == (State.FAILED, exports.GONE)
     stage.tend()
     assert not stage.has_file(job)
+
+
+def test_a_connection_that_breaks_while_the_file_is_read_costs_a_part(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read once more, and the run goes on."""
+    read, breaks = StreamingBody.read, iter((True, False, True))
+
+    def broken(body: StreamingBody, amt: int | None = None) -> bytes:
+        data = read(body, amt)
+        if next(breaks, False):
+            raise ResponseStreamingError(error="connection reset")
+        return data
+
+    monkeypatch.setattr(StreamingBody, "read", broken)
+    job = stage.begin()
+    assert stage.deliver(stage.drain()[0])
+    assert next(breaks, None) is None, "both were met"
+    assert stage.finished(job)
 
 
 def test_a_file_that_was_joined_already_is_good(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,3 +44,8 @@ def test_a_link_that_was_changed_opens_nothing(change: dict[str, str]) -> None:
 
 def test_a_request_without_a_link_opens_nothing() -> None:
     assert not holds(KEY, PATH, {}, NOW)
+
+
+def test_a_path_that_is_no_text_is_refused_like_any_other() -> None:
+    """JSON may hold half a pair of surrogates, and a path of Lambda's is JSON."""
+    assert not holds(KEY, "/v1/api/exports/\ud800/download", query(sign(KEY, PATH, NOW + 60)), NOW)
