@@ -13,7 +13,7 @@ from .values import Item, Value, checked, invalid, kind, ordered, weighed
 
 LONGEST_PARTITION_KEY, LONGEST_SORT_KEY = 2048, 1024
 Key = tuple[Any, Any]
-"""The partition key and the sort key, each as it sorts; None where a table has no sort key."""
+"""The partition key and the sort key, each as it sorts; () where a table has no sort key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Table:
         Raises:
             Refused: it is none of this table.
         """
-        sort = None if self.sort is None else self.part(self.sort, given.get(self.sort))
+        sort = () if self.sort is None else self.part(self.sort, given.get(self.sort))
         return self.part(str(self.partition), given.get(str(self.partition))), sort
 
     def lone_key(self, given: Item) -> Key:

@@ -3,18 +3,21 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
 from itertools import count
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote
 
+import orjson
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from chalice.app import Chalice
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -25,8 +28,19 @@ from chalicelib.aws.lookup import Tables
 from chalicelib.aws.removals import GRACE, Removals
 from chalicelib.aws.statistics import Statistics
 from chalicelib.core.accounts import Permission, Scope
-from chalicelib.core.errors import CountlessError, NotFound, Unauthenticated, Unavailable, Uncertain
-from chalicelib.core.statistics import Interval, Method, Once, Update, buckets, group_of
+from chalicelib.core.errors import CountlessError, Invalid, NotFound, Taken, Unauthenticated, Unavailable, Uncertain
+from chalicelib.core.statistics import (
+    Dated,
+    Group,
+    Interval,
+    Method,
+    Once,
+    Statistic,
+    Update,
+    buckets,
+    group_of,
+    text,
+)
 from chalicelib.functions.remove import remove
 from tests.core.world import (
     AFTER,
@@ -40,6 +54,7 @@ from tests.core.world import (
     Faults,
 )
 from tests.dynamo import Dynamo, routed, routing
+from tests.front import FrontDoor
 
 from . import model
 from .model import Change, Domain, Done, State, plain
@@ -142,6 +157,112 @@ def _begin() -> tuple[Dynamo, Created]:
     return dynamo, made
 
 
+class Store(Protocol):
+    """What the model's operations are done with."""
+
+    def update(self, scope: Scope, update: Update, once: Once | None = None) -> Statistic: ...
+    def batch(
+        self, scope: Scope, updates: Sequence[Update], once: Once | None
+    ) -> Sequence[Statistic | CountlessError]: ...
+    def delete_day(self, scope: Scope, group: str, statistic: str, day: str) -> Statistic: ...
+    def purge(self, scope: Scope, group: str, statistic: str) -> Statistic: ...
+    def create_group(self, scope: Scope, name: str) -> Group: ...
+    def update_group(self, scope: Scope, ref: str, name: str) -> Group: ...
+    def delete_group(self, scope: Scope, ref: str) -> Group: ...
+    def statistic(self, scope: Scope, group: str, statistic: str) -> Statistic: ...
+    def group(self, scope: Scope, ref: str) -> Group: ...
+
+
+class Client:
+    """The same through the API: what its clients see."""
+
+    def __init__(self, front: FrontDoor, tokens: dict[str, str]) -> None:
+        """`tokens` are the keys of domains."""
+        self._front = front
+        self._tokens = tokens
+
+    def update(self, scope: Scope, update: Update, once: Once | None = None) -> Statistic:
+        body = _body(update)
+        if update.method is Method.CREATE:
+            return _statistic(self._ask(scope, "POST", "/statistics", body, once))
+        return _statistic(self._ask(scope, "POST", _path(update.group, update.statistic), body, once))
+
+    def batch(self, scope: Scope, updates: Sequence[Update], once: Once | None) -> list[Statistic | CountlessError]:
+        answer = self._ask(scope, "POST", "/statistics/batch", {"updates": [*map(_body, updates)]}, once)
+        return [
+            _statistic(one["statistic"]) if "statistic" in one else _CODES[one["error"]["code"]]("")
+            for one in answer["results"]
+        ]
+
+    def delete_day(self, scope: Scope, group: str, statistic: str, day: str) -> Statistic:
+        return _statistic(self._ask(scope, "DELETE", f"{_path(group, statistic)}?reference_date={day}"))
+
+    def purge(self, scope: Scope, group: str, statistic: str) -> Statistic:
+        return _statistic(self._ask(scope, "DELETE", f"{_path(group, statistic)}?purge=True"))
+
+    def create_group(self, scope: Scope, name: str) -> Group:
+        return _group(self._ask(scope, "POST", "/statistic-groups", {"name": name}))
+
+    def update_group(self, scope: Scope, ref: str, name: str) -> Group:
+        return _group(self._ask(scope, "PUT", f"/statistic-groups/{quote(ref)}", {"name": name}))
+
+    def delete_group(self, scope: Scope, ref: str) -> Group:
+        return _group(self._ask(scope, "DELETE", f"/statistic-groups/{quote(ref)}"))
+
+    def statistic(self, scope: Scope, group: str, statistic: str) -> Statistic:
+        return _statistic(self._ask(scope, "GET", _path(group, statistic)))
+
+    def group(self, scope: Scope, ref: str) -> Group:
+        return _group(self._ask(scope, "GET", f"/statistic-groups/{quote(ref)}"))
+
+    def _ask(self, scope: Scope, method: str, path: str, body: Any = None, once: Once | None = None) -> Any:
+        headers = {"authorization": f"Bearer {self._tokens[scope.domain]}"}
+        if once is not None:
+            headers["idempotency-key"] = once.key
+        sent = b"" if body is None else orjson.dumps(body)
+        reply = self._front.request(method, f"/v1/api{path}", headers=headers, body=sent)
+        answer = json.loads(reply.body, parse_float=Decimal, parse_int=Decimal)
+        if reply.status in (200, 201):
+            return answer
+        assert "unexpected" not in answer["error"]["message"], answer
+        raise _CODES[answer["error"]["code"]](f"{answer}")
+
+
+_CODES: dict[str, Callable[[str], CountlessError]] = {
+    "BAD_REQUEST": Invalid,
+    "UNAUTHORIZED": Unauthenticated,
+    "NOT_FOUND": NotFound,
+    "CONFLICT": Taken,
+    "UNAVAILABLE": Unavailable,
+    "INTERNAL_ERROR": Uncertain,
+    "TOO_MANY_REQUESTS": Unavailable,
+}
+"""What errors mean to a client. DynamoDB may refuse to count its requests, too: then nothing was done."""
+
+
+def _path(group: str, statistic: str) -> str:
+    return f"/statistics/{quote(group)}/{quote(statistic)}"
+
+
+def _body(update: Update) -> dict[str, Any]:
+    said = {"group": update.group, "name": update.statistic, "method": update.method.value}
+    if update.method is Method.CREATE:
+        del said["method"]
+    return {**said, "value": orjson.Fragment(text(update.value)), "reference_date": update.day}
+
+
+def _statistic(said: Any) -> Statistic:
+    values = None
+    if "values" in said:
+        values = tuple(Dated(one["reference_date"], one["value"]) for one in said["values"])
+    shown = None if said["reference_date"] is None else Dated(said["reference_date"], said["value"])
+    return Statistic(said["id"], said["group"], said["name"], 0, 0, shown, values)
+
+
+def _group(said: Any) -> Group:
+    return Group(said["id"], said["name"], int(said["statistics"]), 0, 0)
+
+
 @dataclass
 class History:
     """Two processes, some domains, a clock, and the states of them that are possible."""
@@ -150,8 +271,11 @@ class History:
     owner: Created
     others: list[Operation]
     faults: Faults
+    front: FrontDoor | None = None
+    """The way to the service, if its clients' is to be gone."""
     now: int = START
     scopes: list[Scope] = field(default_factory=list)
+    tokens: dict[str, str] = field(default_factory=dict)
     states: list[State] = field(default_factory=lambda: [[]])
     processes: list[Statistics] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
@@ -182,8 +306,9 @@ class History:
         permissions = Permission.STATISTICS_READ | Permission.STATISTICS_WRITE
         name = f"d{next(_names)}"
         with self.faults.spared():
-            made, _ = wiring.domains().create(self.owner.account.id, name, permissions, self.owner.user.id, "key")
+            made, token = wiring.domains().create(self.owner.account.id, name, permissions, self.owner.user.id, "key")
         self.scopes.append(made.scope)
+        self.tokens[made.scope.domain] = token
         for state in self.states:
             state.append(Domain())
 
@@ -221,7 +346,8 @@ class History:
 
     def _do(self, process: int, which: int, operation: Operation) -> Done:
         number = max(0, len(self.scopes) - (2 if which == 3 else 1))
-        scope, store = self.scopes[number], self.processes[process]
+        scope = self.scopes[number]
+        store: Store = Client(self.front, self.tokens) if self.front else self.processes[process]
         if operation[0] == "again":
             if not self.keyed:
                 return Done(number, [])
@@ -275,7 +401,7 @@ class History:
         return ref
 
     def _planned(  # noqa: C901, PLR0911 - a case for each operation
-        self, store: Statistics, scope: Scope, operation: Operation
+        self, store: Store, scope: Scope, operation: Operation
     ) -> tuple[Callable[[], object], list[model.Step], bool]:
         """What to call, what the model makes of it, and whether `Unavailable` says that no value was written."""
         match operation:
@@ -285,10 +411,10 @@ class History:
                 planned = model.updating([change], key, self.now, batch=False)
                 return lambda: store.update(scope, _update(change), once), planned, True
             case ("batch", asked, key):
-                some = [self._change(one) for one in asked]
+                some = [self._of_batch(self._change(one)) for one in asked]
                 self._keep(operation, key)
                 planned = model.updating(some, key, self.now, batch=True)
-                return lambda: store.batch(scope, [*map(_update, some)], _once(key, some)), planned, True
+                return lambda: [*store.batch(scope, [*map(_update, some)], _once(key, some))], planned, True
             case ("delete day", group, statistic, day):
                 group, statistic = self._group(group), self._statistic(statistic)
                 planned = model.deleting_day(group, statistic, day)
@@ -329,6 +455,10 @@ class History:
     def _change(self, asked: tuple[Any, ...]) -> Change:
         group, statistic, method, value, day = asked
         return Change(self._group(group), self._statistic(statistic), method, value, day)
+
+    def _of_batch(self, change: Change) -> Change:
+        """The API's batches know no `create`."""
+        return replace(change, method=Method.SET) if self.front and change.method is Method.CREATE else change
 
     def remove(self, left: float) -> None:
         """The schedule asks for every removal that waits; each is tried once."""
@@ -464,7 +594,9 @@ def _once(key: str | None, asked: list[Change]) -> Once | None:
 
 
 @contextmanager
-def _history(struck: Aimed, others: list[Operation], page: int | None) -> Iterator[History]:
+def _history(
+    struck: Aimed, others: list[Operation], page: int | None, front: FrontDoor | None = None
+) -> Iterator[History]:
     begun, owner = _begin()
     with pytest.MonkeyPatch.context() as patch:
         history: list[History] = []
@@ -473,7 +605,7 @@ def _history(struck: Aimed, others: list[Operation], page: int | None) -> Iterat
         struck.aws = dynamo
         patch.setattr("chalicelib.aws.calls.time", SimpleNamespace(sleep=lambda _: None))
         with routed(struck):
-            history.append(History(dynamo, owner, list(others), struck))
+            history.append(History(dynamo, owner, list(others), struck, front))
             patch.setattr(wiring, "removals", history[0].removals)
             yield history[0]
 
@@ -491,8 +623,10 @@ def _profile(examples: int) -> settings:
 any_history = given(scripts, faults, interruptions, st.sampled_from((None, None, 1, 2)))
 
 
-def _test(script: list[Any], struck: Aimed, others: list[Operation], page: int | None) -> None:
-    with _history(struck, others, page) as history:
+def _test(
+    script: list[Any], struck: Aimed, others: list[Operation], page: int | None, front: FrontDoor | None = None
+) -> None:
+    with _history(struck, others, page, front) as history:
         for process, which, operation in script:
             history.perform(process, which, operation)
         note("\n".join(history.told))
@@ -512,6 +646,14 @@ class TestModel:
         """What was answered was done once; what was refused was not; what got lost was done once or not at all."""
         assert share >= 0
         _test(script, struck, others, page)
+
+    @_profile(40)
+    @any_history
+    def test_so_it_is_for_clients_of_the_api(
+        self, app: Chalice, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
+    ) -> None:
+        """Through the front door, with keys, limits and paths."""
+        _test(script, struck, others, page, FrontDoor(app))
 
     @pytest.mark.prove
     @_profile(10_000)
