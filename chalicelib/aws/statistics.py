@@ -36,6 +36,8 @@ _GUESSES = 20_000
 _REMEMBERED = 86_400.0
 _FIRST_MONTHS = 13
 """Months read at first for the newest days: more than a year's worth, should every day have a value."""
+_FEW = 50
+"""Statistics that are read at once, even if less are wanted, where deleted groups are in the way."""
 FIRST, LAST = removals.FIRST, removals.LAST
 
 
@@ -216,32 +218,32 @@ class Statistics:
         return Page(entries, entries[-1].id if len(places) > limit else None)
 
     def _places(self, look: Look, limit: int, after: str, owner: Group | None) -> list[Place]:
-        """The first statistics after an id whose groups are there. Those of deleted groups are not even read."""
-        prefix = statistics.STATISTIC + (owner.id.removeprefix(statistics.GROUP) if owner else "")
+        """The first statistics after an id whose groups are there. Those of deleted groups are hardly read: whatever
+        is left of one behind what was read at once is passed over.
+        """
+        prefix = _family(owner.id) if owner else statistics.STATISTIC
         low, high = f"statistic#{prefix}", f"statistic#{prefix}{LAST}"
         if after:
             low = max(low, f"statistic#{after}{FIRST}")
         found: list[Place] = []
         groups: dict[str, Group | None] = {}
+        asked = limit
         while len(found) < limit:
-            items = list(self._heads(look.scope, low, high, limit - len(found)))
+            items = list(self._heads(look.scope, low, high, asked))
             numbers = [statistics.group_of(_id(item)) for item in items]
             new = [number for number in dict.fromkeys(numbers) if number not in groups]
             look.ahead([self._tables.facet(look.scope), *(self._tables.group(look.scope, number) for number in new)])
             look.alive()
             groups |= {number: self._group(look, number) for number in new}
-            last = len(items) < limit - len(found)
-            for item, number in zip(items, numbers, strict=True):
-                there = groups[number]
-                if there is None:  # go on behind the group that was deleted
-                    low = f"statistic#{statistics.STATISTIC}{number.removeprefix(statistics.GROUP)}{LAST}"
-                    break
-                found.append(place(there, item))
-                low = f"statistic#{_id(item)}{FIRST}"
-            else:
-                if last:
-                    break
-        return found
+            found += [
+                place(there, item) for item, number in zip(items, numbers, strict=True) if (there := groups[number])
+            ]
+            if len(items) < asked:
+                break
+            asked = max(limit - len(found), _FEW)
+            gone = groups[numbers[-1]] is None
+            low = f"statistic#{_family(numbers[-1]) if gone else _id(items[-1])}{LAST if gone else FIRST}"
+        return found[:limit]
 
     def _group(self, look: Look, number: str) -> Group | None:
         item = look.item(self._tables.group(look.scope, number))
@@ -396,12 +398,10 @@ class Statistics:
         was read.
 
         Raises:
-            NotFound: the group is not there.
+            NotFound: the group is not there, or not any more by the end: then what was read may be but a part of it.
+            Unauthenticated: the same of the domain.
         """
-        look = self.look(scope)
-        look.alive()
-        if group and look.group(group) is None:
-            raise NotFound("group")
+        look = self._exported(scope, group)
         prefix = statistics.STATISTIC + group.removeprefix(statistics.GROUP)
         low = f"{after}{FIRST}" if after else prefix
         months = calls.query(self._dynamodb, self._tables.statistics, removals.values(scope), low, f"{prefix}{LAST}")
@@ -412,9 +412,18 @@ class Statistics:
             while head is not None and head.id < number:
                 head = next(heads, None)
             if head is None:
-                return
+                break
             if head.id == number:
                 yield Rows(item["sk"]["S"], [(*_labels(head), *row) for row in _texts(item, month)])
+        self._exported(scope, group)
+
+    def _exported(self, scope: Scope, group: str) -> Look:
+        """What an export is of, as it is now."""
+        look = self.look(scope)
+        look.alive()
+        if group and look.group(group) is None:
+            raise NotFound("group")
+        return look
 
     def _export_heads(self, look: Look, low: str, high: str) -> Iterator[Place]:
         groups: dict[str, Group | None] = {}
@@ -444,6 +453,11 @@ def _statistic(found: Place, shown: tuple[Dated, int] | None, values: tuple[Date
         shown=shown[0] if shown else None,
         values=values,
     )
+
+
+def _family(group: str) -> str:
+    """What the ids of a group's statistics begin with."""
+    return statistics.STATISTIC + group.removeprefix(statistics.GROUP)
 
 
 def _id(head: Item) -> str:

@@ -14,6 +14,7 @@ from chalicelib import wiring
 from chalicelib.aws.accounts import Created
 from chalicelib.core import exports
 from chalicelib.core.accounts import Scope
+from chalicelib.core.errors import NotFound, Unauthenticated
 from chalicelib.core.exports import Job, State
 from chalicelib.core.statistics import Method, Update
 from infrastructure.local.aws import moto_server
@@ -89,3 +90,18 @@ def test_what_is_deleted_before_it_is_exported_fails_the_export(scope: Scope, pu
     pump.settle()
     found = wiring.exports().job(scope.account, job.id)
     assert (found.state, found.error, found.parked) == (State.FAILED, exports.GONE, True)
+
+
+def test_what_is_deleted_while_it_is_read_fails_the_export(scope: Scope) -> None:
+    """Its values are removed soon, and a part of them is no export."""
+    group = wiring.statistics().group(scope, "Plain")
+    months = wiring.statistics().rows(scope, group.id)
+    next(months)
+    wiring.statistics().delete_group(scope, group.id)
+    with pytest.raises(NotFound):
+        list(months)
+    months = wiring.statistics().rows(scope)
+    next(months)
+    wiring.domains().delete(scope)
+    with pytest.raises(Unauthenticated):
+        list(months)
