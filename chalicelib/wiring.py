@@ -216,6 +216,13 @@ def park(queue: str, record: dict[str, Any]) -> None:
     queues.park(clients.sqs(), queue, record)
 
 
+def postpone(queue: str, record: dict[str, Any], seconds: int) -> None:
+    """Has a queue message that is not acknowledged come again after so many seconds."""
+    from .aws import clients, queues  # noqa: PLC0415
+
+    queues.postpone(clients.sqs(), queue, record, seconds)
+
+
 def forget() -> None:
     """Unplugs everything, settings included, as if the process had just started: for tests."""
     from .aws import clients  # noqa: PLC0415
@@ -223,6 +230,7 @@ def forget() -> None:
     _threads[0] = threading.local()
     for made in (
         accounts,
+        domains,
         secrets,
         plans,
         limiter,

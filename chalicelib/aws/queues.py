@@ -138,3 +138,8 @@ def park(sqs: "SQSClient", queue: str, record: dict[str, Any]) -> None:
             "MessageDeduplicationId": f"parked-{record['messageId']}",
         }
     sqs.send_message(QueueUrl=queue, MessageBody=record["body"], **ordered)
+
+
+def postpone(sqs: "SQSClient", queue: str, record: dict[str, Any], seconds: int) -> None:
+    """Has a received message that is not acknowledged come again after so many seconds, whatever its queue says."""
+    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=seconds)

@@ -24,6 +24,8 @@ blueprint = Blueprint(__name__)
 
 WORKERS = 5
 """So many exports at once: nobody's export is worth everybody's functions."""
+LONGEST_PAUSE = 900
+"""Seconds until what failed for now is tried again, at most."""
 
 
 def _statistics(job: Job) -> Source:
@@ -72,8 +74,21 @@ def _export(record: dict[str, Any], context: Any) -> bool:  # noqa: ANN401 - Lam
         return _park(record)
     except Exception:
         logger.exception("an export failed for now", extra={"sqs_message": record["messageId"]})
-        return False
-    return outcome is not Outcome.BUSY
+        return _postpone(record)
+    return _postpone(record) if outcome is Outcome.BUSY else True
+
+
+def _postpone(record: dict[str, Any]) -> bool:
+    """Leaves a message in the queue, to come again in a minute, then later and later.
+
+    Otherwise it would stay hidden as long as that of a function that died, which is half an hour.
+    """
+    seconds = min(60 * 2 ** (int(record["attributes"].get("ApproximateReceiveCount", 1)) - 1), LONGEST_PAUSE)
+    try:
+        wiring.postpone(wiring.settings().exports_queue, record, seconds)
+    except Exception:
+        logger.exception("a message could not be postponed", extra={"sqs_message": record["messageId"]})
+    return False
 
 
 class Asked(NamedTuple):

@@ -3,22 +3,26 @@
 import csv
 import gzip
 import hashlib
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
+from chalicelib.aws.statistics import Statistics
 from chalicelib.core import exports
 from chalicelib.core.accounts import Scope
-from chalicelib.core.errors import NotFound, Unauthenticated
+from chalicelib.core.errors import NotFound, Unauthenticated, Unavailable
 from chalicelib.core.exports import Job, State
-from chalicelib.core.statistics import Method, Update
+from chalicelib.core.statistics import Method, Rows, Update
 from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
+from tests.conftest import World
 
 NAMES = (("Plain", "sent"), ('Quotes, "commas"', "größer ≥ 1"), ("Plain", "opened"))
 
@@ -105,3 +109,33 @@ def test_what_is_deleted_while_it_is_read_fails_the_export(scope: Scope) -> None
     wiring.domains().delete(scope)
     with pytest.raises(Unauthenticated):
         list(months)
+
+
+def test_what_fails_for_now_is_tried_again_in_a_minute_and_then_later(
+    scope: Scope, pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in half an hour, as if the function had died."""
+    pauses: list[int] = []
+
+    def failing(*_: Any) -> Iterator[Rows]:
+        raise Unavailable("DynamoDB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Statistics, "rows", failing)
+        patch.setattr(wiring, "postpone", lambda _queue, _record, seconds: pauses.append(seconds))
+        job = wiring.exports().begin(scope.account, "statistics", "file", {"domain": scope.domain}, wiring.now())
+        for _ in range(3):
+            pump.deliver("export")
+            time.sleep(1.1)  # as long as the queue hides a message here
+    assert pauses == [60, 120, 240]
+    pump.settle()
+    assert wiring.exports().job(scope.account, job.id).state is State.FINISHED
+
+
+def test_a_postponed_message_comes_again_when_it_was_told_to(world: World) -> None:
+    sqs, queue = world.session.client("sqs"), world.environment["COUNTLESS_EXPORTS_QUEUE"]
+    world.drain("COUNTLESS_EXPORTS_QUEUE")
+    sqs.send_message(QueueUrl=queue, MessageBody="again")
+    (message,) = sqs.receive_message(QueueUrl=queue, VisibilityTimeout=1800)["Messages"]
+    wiring.postpone(queue, {"receiptHandle": message["ReceiptHandle"]}, 0)
+    assert world.drain("COUNTLESS_EXPORTS_QUEUE") == ["again"]
