@@ -116,8 +116,8 @@ class Domains:
 
     # Making
 
-    def create(
-        self, account: str, name: str, permissions: Permission, owner: int, key_name: str
+    def create(  # noqa: PLR0913 - what a domain and its key are
+        self, account: str, name: str, permissions: Permission, owner: int, key_name: str, *, limits: str = ""
     ) -> tuple[StatisticsDomain, str]:
         """Makes a domain with a key that opens it and no site; the key's token is shown here and never again.
 
@@ -134,7 +134,8 @@ class Domains:
             )
             entity = bare.sk.removeprefix("domain#") if bare else ids.ordered(now)
             facet = StatisticsDomain(Scope(account, facet_id(entity)), name, int(now), int(now))
-            if self._make(facet, self._key(facet, permissions, owner, key_name), keys.digest(token), bare):
+            key = replace(self._key(facet, permissions, owner, key_name), limits=limits)
+            if self._make(facet, key, keys.digest(token), bare):
                 self._accounts.forget(account)
                 return facet, token
         raise Unavailable("domains of this name come and go")

@@ -126,14 +126,18 @@ class Look:
         """Where the statistics with these names or ids are; None for those that are not there."""
         references = list(dict.fromkeys(references))
         self.begin(references)
-        found = {ref: self._group(_owner(ref)) for ref in references}
+        found = {ref: self._owner(ref) for ref in references}
         self.ahead(key for ref, group in found.items() if group for key in self._names(group.id, ref.statistic))
         numbers = {ref: self._number(group.id, ref.statistic) for ref, group in found.items() if group}
         self.ahead(self.tables.statistic(self.scope, number) for number in numbers.values() if number)
         return {ref: self._place(ref, group, numbers.get(ref)) for ref, group in found.items()}
 
     def _about(self, ref: Reference) -> Iterable[Key]:
-        yield from self._about_group(_owner(ref))
+        if ref.group:
+            yield from self._about_group(ref.group)
+        elif owner := _owner(ref):
+            yield self.tables.group(self.scope, owner)
+            yield from self._names(owner, ref.statistic)
         guess = self.guesses.recall((self.scope.domain, _owner(ref)))
         if guess:
             yield from self._names(guess, ref.statistic)
@@ -162,6 +166,13 @@ class Look:
         elif statistics.is_group_id(ref):
             number = ref
         item = self.item(self.tables.group(self.scope, number)) if number else None
+        return group(item) if item else None
+
+    def _owner(self, ref: Reference) -> Group | None:
+        """The group of a statistic; if only its own id is known, no other group may be called like its group's id."""
+        if ref.group or not _owner(ref):
+            return self._group(ref.group)
+        item = self.item(self.tables.group(self.scope, _owner(ref)))
         return group(item) if item else None
 
     def _number(self, owner: str, ref: str) -> str | None:

@@ -127,7 +127,9 @@ class Updates:
             try:
                 outcomes += self._once(scope, part, Once(f"{given.key}-{number}", given.request))
             except (Unavailable, Uncertain) as error:
-                outcomes += [error] * len(part)  # of those before it, it is known what came of them
+                # Of those before it, it is known what came of them. Those after it must not come before it if all are
+                # sent again; and who asks has no time to wait for each of them in vain.
+                return [*outcomes, *[error] * (len(updates) - len(outcomes))]
         return outcomes
 
     def _once(self, scope: Scope, updates: Sequence[Update], once: Once) -> list[Outcome]:
@@ -187,11 +189,11 @@ class Updates:
             return None
         if item["request"]["S"] != once.request:
             raise Invalid("Idempotency-Key: was sent with another request before")
-        return [_load(said) for said in json.loads(zlib.decompress(bytes(item["outcomes"]["B"])))]
+        return _load(json.loads(zlib.decompress(bytes(item["outcomes"]["B"]))))
 
     def _record(self, key: Key, once: Once, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         now = int(self._clock())
-        said = json.dumps([_dump(outcome) for outcome in outcomes], ensure_ascii=False).encode()
+        said = json.dumps(_dump(outcomes), ensure_ascii=False).encode()
         return {
             "Put": {
                 "TableName": key.table,
@@ -455,23 +457,35 @@ def _parts(updates: Sequence[Update]) -> list[list[Update]]:
 _ERRORS: Mapping[str, Callable[[str], CountlessError]] = {"invalid": Invalid, "taken": Taken, "missing": NotFound}
 
 
-def _dump(outcome: Outcome) -> list[Any]:
-    """An outcome as a record keeps it."""
-    match outcome:
-        case Statistic(shown=Dated(day, value)):
-            said = [outcome.id, outcome.group, outcome.name, outcome.created_at, outcome.updated_at]
-            return ["statistic", *said, day, statistics.text(value)]
-        case Invalid():
-            return ["invalid", outcome.message]
-        case Taken():
-            return ["taken", outcome.message]
-        case _:
-            return ["missing", str(outcome)]
+def _dump(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Outcomes as a record keeps them: what a statistic is called once, however often it was updated.
+
+    Names may be long, and an item's size has its limit.
+    """
+    called: dict[tuple[Any, ...], int] = {}
+    said: list[list[Any]] = []
+    for outcome in outcomes:
+        match outcome:
+            case Statistic(shown=Dated(day, value)):
+                names = outcome.id, outcome.group, outcome.name, outcome.created_at
+                number = called.setdefault(names, len(called))
+                said.append(["statistic", number, outcome.updated_at, day, statistics.text(value)])
+            case Invalid():
+                said.append(["invalid", outcome.message])
+            case Taken():
+                said.append(["taken", outcome.message])
+            case _:
+                said.append(["missing", str(outcome)])
+    return {"statistics": list(called), "outcomes": said}
 
 
-def _load(said: Sequence[Any]) -> Outcome:
-    kind, *rest = said
-    if kind != "statistic":
-        return _ERRORS[kind](*rest)
-    number, group, name, created, updated, day, value = rest
-    return Statistic(number, group, name, created, updated, Dated(day, Decimal(value)))
+def _load(record: Mapping[str, Any]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for kind, *rest in record["outcomes"]:
+        if kind != "statistic":
+            outcomes.append(_ERRORS[kind](*rest))
+            continue
+        number, updated, day, value = rest
+        found, group, name, created = record["statistics"][number]
+        outcomes.append(Statistic(found, group, name, created, updated, Dated(day, Decimal(value))))
+    return outcomes

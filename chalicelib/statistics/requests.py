@@ -21,6 +21,10 @@ PAGE = 100
 """Entries of a page of a list, if none are asked for."""
 MOST_DAYS = 36_600
 """Days of the longest range: a century."""
+MOST_INTERVALS = 18_300
+"""Days of the longest range that is told day by day with sum, mean and more: an answer of more is more than a function
+may give.
+"""
 GROUP_IDS = re.compile(r"grp_[0-9a-z]{1,60}")
 STATISTIC_IDS = re.compile(r"sta_[0-9a-z]{1,60}")
 DOMAIN_IDS = re.compile(r"dom_[0-9a-z]{1,60}")
@@ -267,30 +271,32 @@ def decode_group(query: Query) -> str:
 
 
 def decode_asked(query: Query) -> Asked:
-    """Which values of a statistic are asked for. Who gives one end of a range alone gets a century from there.
+    """Which values of a statistic are asked for. Who gives one end of a range alone gets a century from there, or half
+    of one in intervals of a day.
 
     Raises:
-        Invalid: an end is no day, the range is longer than a century, or there is no such interval.
+        Invalid: an end is no day, the range is longer than that, or there is no such interval.
     """
     first, last, interval = (_last(query, name) for name in ("from", "to", "interval"))
     if interval is not None and interval not in set(Interval):
         raise Invalid(f"interval: must be one of {', '.join(Interval)}")
-    span = None if first is None and last is None else _span(first, last)
+    most = MOST_INTERVALS if interval == Interval.DAY else MOST_DAYS
+    span = None if first is None and last is None else _span(first, last, most)
     return Asked(span, None if interval is None else Interval(interval))
 
 
-def _span(first: str | None, last: str | None) -> Span:
+def _span(first: str | None, last: str | None, most: int) -> Span:
     begin = None if first is None else date.fromisoformat(statistics.day("from", first)).toordinal()
     end = None if last is None else date.fromisoformat(statistics.day("to", last)).toordinal()
     if begin is not None and end is not None:
         if end < begin:
             raise Invalid("to: must not be before from")
-        if end - begin >= MOST_DAYS:
-            raise Invalid(f"to: must be less than {MOST_DAYS} days after from")
+        if end - begin >= most:
+            raise Invalid(f"to: must be less than {most} days after from")
     if begin is None:
-        begin = max((end or 0) - MOST_DAYS + 1, date.min.toordinal())
+        begin = max((end or 0) - most + 1, date.min.toordinal())
     if end is None:
-        end = min(begin + MOST_DAYS - 1, date.max.toordinal())
+        end = min(begin + most - 1, date.max.toordinal())
     return Span(date.fromordinal(begin).isoformat(), date.fromordinal(end).isoformat())
 
 

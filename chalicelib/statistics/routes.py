@@ -114,11 +114,18 @@ def list_domains(request: Request, caller: Holder) -> Said:
 
 @_domains.keyed("POST", permission=DOMAINS)
 def create_domain(request: Request, caller: Holder) -> Said:
-    """A new domain with a key, which may do with it what the caller's own may do, and is shown here alone."""
+    """A new domain with a key, which may do with it what the caller's own may do, and as often, and is shown here
+    alone.
+    """
     _own(caller)
     name = requests.decode_name(request.body)
     made, token = wiring.domains().create(
-        caller.key.account, name, caller.key.permissions & STATISTICS, caller.user.id, name
+        caller.key.account,
+        name,
+        caller.key.permissions & STATISTICS,
+        caller.user.id,
+        name,
+        limits=caller.key.limits,
     )
     return responses.said(responses.domain(made, token), 201)
 
@@ -287,9 +294,15 @@ def delete_statistic(request: Request, caller: Holder) -> Said:
 
 
 def _show(request: Request, scope: Scope, group: str, statistic: str) -> Said:
-    asked = requests.decode_asked(request.query)
-    found = wiring.statistics().statistic(scope, group, statistic, asked.span)
-    intervals = None if asked.interval is None else statistics.buckets(found.values or (), asked.interval)
+    asked, store = requests.decode_asked(request.query), wiring.statistics()
+    found = store.statistic(scope, group, statistic, asked.span)
+    if asked.interval is None:
+        return responses.said(responses.statistic(found))
+    intervals = statistics.buckets(found.values or (), asked.interval)
+    if asked.span is None and intervals and found.values and intervals[0].first < found.values[0].day:
+        # The newest values may begin within an interval, which is to be told whole.
+        found = store.statistic(scope, group, statistic, Span(intervals[0].first))
+        intervals = statistics.buckets(found.values or (), asked.interval)
     return responses.said(responses.statistic(found, intervals))
 
 
@@ -343,9 +356,8 @@ def _batch(request: Request, caller: Holder) -> Said:
     updates = [entry for entry in entries if isinstance(entry, Update)]
     done = iter(wiring.statistics().batch(scope, updates, _once(request, caller)) if updates else ())
     found = [next(done) if isinstance(entry, Update) else entry for entry in entries]
-    for error in found:
-        if isinstance(error, Unavailable | Uncertain):
-            observability.failed("an update of a batch failed", error)
+    for error in dict.fromkeys(one for one in found if isinstance(one, Unavailable | Uncertain)):
+        observability.failed("updates of a batch failed", error)
     return responses.said(responses.results(found))
 
 

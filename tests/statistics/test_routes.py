@@ -5,11 +5,14 @@ import gzip
 import io
 import itertools
 import json
+import random
 import re
 import secrets
 import string
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -23,6 +26,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from chalicelib import wiring
+from chalicelib.aws import calls, clients
 from chalicelib.core.accounts import Permission
 from chalicelib.core.limits import PLANS
 from chalicelib.functions.export import SOURCES
@@ -192,6 +196,12 @@ def test_a_new_domains_key_may_do_no_more_than_the_one_that_asked(person: Person
     client = client_of(person, permissions | Permission.COUNT)
     made = client.post("/domains", {"name": secrets.token_hex(6)}, 201)
     assert wiring.accounts().key(made["key"]).permissions == permissions
+
+
+def test_a_new_domains_key_may_ask_no_more_often_than_the_one_that_asked(person: Person) -> None:
+    client = Client(person, person.key(ALL, limits="statistics:7/3600"))
+    made = client.post("/domains", {"name": secrets.token_hex(6)}, 201)
+    assert Client(person, made["key"]).ask("GET", "/statistics").headers["x-rate-limit-limit"] == "7"
 
 
 def test_list_domains_without_keys_in_pages(app: Chalice) -> None:
@@ -366,6 +376,45 @@ def test_list_statistics_of_the_domain_or_of_a_group_in_pages(client: Client) ->
     assert list(pages(client, "/statistics?limit=2&group=g")) == [of_group[:2], of_group[2:]]
     assert list(pages(client, "/statistics?limit=3")) == [every[:3], every[3:]]
     assert absent(client.ask("GET", "/statistics?group=x")) == "there is no such group"
+
+
+def test_many_deleted_groups_do_not_hold_up_a_list(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait to be removed: pages are whole, and take no query for each."""
+    names = [f"g{number:02}" for number in range(70)]
+    client.post("/statistics/batch", [{"group": name, "name": "s", "value": 1} for name in names for _ in "12"])
+    made = client.get("/statistics?limit=1000")
+    kept = made[::23]
+    for found in made:
+        if found not in kept:
+            client.delete(f"/statistic-groups/{found['group']}")
+    original, sent = BaseClient._make_api_call, list[str]()  # type: ignore[attr-defined]
+
+    def listening(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        sent.append(operation)
+        return original(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", listening)
+    assert client.get("/statistics") == kept
+    assert sent.count("Query") == 1
+    pages, after = list[Any](), ""
+    while True:
+        reply = client.ask("GET", f"/statistics?limit=1{after}")
+        pages += good(reply, 200)
+        if "link" not in reply.headers:
+            break
+        after = f"&after={pages[-1]['id']}"
+    assert pages == kept
+    assert sent.count("Query") <= 1 + 3 * len(kept)
+
+
+def test_an_id_is_its_own_whatever_others_are_called(client: Client) -> None:
+    """A group that is called as the id of another one keeps nobody from that one's statistics."""
+    made = client.update("g/s")
+    group = client.get("/statistic-groups/g")["id"]
+    client.post("/statistic-groups", {"name": group}, 201)
+    assert client.get(f"/statistics/{made['id']}")["value"] == 1
+    assert client.update(made["id"])["value"] == 2
+    assert client.delete("/statistics/g/s?purge=true")["value"] == 2
 
 
 @pytest.mark.parametrize(
@@ -686,6 +735,38 @@ def test_plots_by_day_week_and_month(client: Client) -> None:
     assert (day["from"], day["to"], day["mean"]) == ("2026-11-02", "2026-11-02", Decimal("2.5"))
 
 
+def test_a_plot_of_the_newest_values_tells_its_first_interval_whole(client: Client) -> None:
+    """366 days end in the midst of a month, of which all counts."""
+    days = [(date(2026, 11, 20) - timedelta(back)).isoformat() for back in range(400)]
+    updates = [{"group": "g", "name": "s", "value": 1, "reference_date": day} for day in days]
+    client.post("/statistics/batch", {"updates": updates})
+    assert client.get("/statistics/g/s")["values"][0]["reference_date"] == "2025-11-20"
+    first, second, *_ = client.get("/statistics/g/s?interval=month")["intervals"]
+    assert (first["from"], first["sum"], first["count"]) == ("2025-11-01", 30, 30)
+    assert (second["from"], second["sum"]) == ("2025-12-01", 31)
+    assert client.get("/statistics/g/s?interval=week")["intervals"][0]["sum"] == 7
+
+
+def test_plots_of_the_longest_range_are_answers_that_a_function_may_give(person: Person) -> None:
+    """6 MB, in which every quotation mark counts twice: whatever the values are."""
+    client, dynamo = client_of(person), clients.dynamodb()
+    key = wiring.accounts().key(client.token)
+    made = client.update("g/s", "2000-01-01")
+    days = {f"d{day:02}": {"N": "-9999999999999999999.999999999999999999"} for day in range(1, 32)}
+    for year in range(1950, 2001):
+        for month in range(1, 13):
+            there = {f"d{day:02}": days[f"d{day:02}"] for day in range(1, monthrange(year, month)[1] + 1)}
+            place = {"pk": f"{key.account}/{key.domain}/values", "sk": f"{made['id']}#{year}-{month:02}"}
+            item = {"u": {"N": "1"}, **{name: {"S": value} for name, value in place.items()}, **there}
+            dynamo.put_item(TableName=wiring.settings().statistics_table, Item=item)
+    for query, most in (("interval=day&from=1950-01-01", 18_300), ("from=1950-01-01", 18_628)):
+        reply = client.ask("GET", f"/statistics/g/s?{query}")
+        [found] = [reply.json()[name] for name in ("intervals", "values") if name in reply.json()]
+        assert len(found) == most
+        assert len(json.dumps(reply.text)) < 5_500_000
+    assert bad(client.ask("GET", "/statistics/g/s?interval=day&from=1950-01-01&to=2001-01-01")).startswith("to: ")
+
+
 # Once (rule 2)
 
 
@@ -711,6 +792,47 @@ def test_rule_2_creating_and_batches_count_once_too(client: Client) -> None:
     replies = [client.ask("POST", "/statistics/batch", several, idempotency_key="b") for _ in range(3)]
     assert {reply.body for reply in replies} == {replies[0].body}
     assert [found["value"] for found in client.get("/statistics")] == [2, 1]
+
+
+def test_rule_2_names_as_long_as_they_may_be_are_no_hindrance(client: Client) -> None:
+    """What a batch came to is kept, but no more than an item of 400 KB can hold."""
+    chance = random.Random(5)
+
+    def name() -> str:
+        return "".join(chr(chance.randrange(0x20000, 0x2A6D0)) for _ in range(200))
+
+    places = [{"group": name(), "name": name()} for _ in range(80)]
+    updates = [{**place, "method": "increment", "reference_date": DAY} for _ in range(6) for place in places]
+    first = client.ask("POST", "/statistics/batch", updates, idempotency_key="k")
+    values = [one["statistic"]["value"] for one in good(first, 200)["results"]]
+    assert values == [times for times in range(1, 7) for _ in places]
+    assert client.ask("POST", "/statistics/batch", updates, idempotency_key="k").body == first.body
+    shown = good(first, 200)["results"][-1]["statistic"]
+    assert (shown["group"], shown["name"]) == tuple(places[-1].values())
+
+
+def test_rule_2_what_could_not_be_written_is_not_overtaken_when_it_is_sent_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is written in several transactions. If one fails, those after it wait for the next try."""
+    fill = [{"group": "g", "name": f"s{number}", "value": 1, "reference_date": DAY} for number in range(90)]
+    updates = [*fill, {**fill[0], "name": "t"}, {**fill[0], "value": 2}]
+    assert all("statistic" in one for one in client.post("/statistics/batch", updates)["results"])
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def refusing(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if len(arguments.get("TransactItems", ())) > 50:
+            raise ConnectTimeoutError(endpoint_url="https://dynamodb")
+        return original(self, operation, arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", refusing)
+        patch.setattr(calls, "pause", lambda _: None)
+        results = client.post("/statistics/batch", updates, idempotency_key="k")["results"]
+    assert all("error" in one for one in results)
+    results = client.post("/statistics/batch", updates, idempotency_key="k")["results"]
+    assert [one["statistic"]["value"] for one in results[-2:]] == [1, 2]
+    assert client.get("/statistics/g/s0")["value"] == 2
 
 
 def test_rule_2_an_idempotency_key_is_its_owners(person: Person) -> None:
