@@ -231,6 +231,7 @@ def forget() -> None:
     for made in (
         accounts,
         domains,
+        domains,
         secrets,
         plans,
         limiter,
