@@ -231,7 +231,6 @@ def forget() -> None:
     for made in (
         accounts,
         domains,
-        domains,
         secrets,
         plans,
         limiter,
