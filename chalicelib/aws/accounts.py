@@ -354,7 +354,7 @@ class Accounts:
             try:
                 document.update(actions=actions, condition=condition)  # type: ignore[arg-type]
             except UpdateError as error:
-                if error.cause_response_code != "ConditionalCheckFailedException":
+                if _code(error) != "ConditionalCheckFailedException":
                     raise
 
     def _read_key(self, digest: str) -> Key:
@@ -383,7 +383,12 @@ def _answering() -> Iterator[None]:
     except DoesNotExist:
         raise
     except PynamoDBException as error:
-        raise Unavailable(f"documents: {error.cause_response_code or type(error.cause).__name__}") from error
+        raise Unavailable(f"documents: {_code(error)}") from error
+
+
+def _code(error: PynamoDBException) -> str:
+    """What went wrong, as `calls.code` has it. PynamoDB's own word for it fails where a connection broke."""
+    return calls.code(error.cause) if error.cause else type(error).__name__
 
 
 def _checked(limits: str) -> str:

@@ -307,3 +307,17 @@ def test_names_that_no_site_can_have_are_not_asked_for(
     with calls(monkeypatch) as sent:
         assert store.public_site(name, "") is None
     assert "GetItem" not in sent
+
+
+@pytest.mark.parametrize("kind", [BEFORE, AFTER, THROTTLE])
+def test_documents_that_do_not_answer_are_told_from_those_that_are_not_there(store: Accounts, kind: int) -> None:
+    """Broken connections, time limits and throttling alike; as soon as it is over, everything is there."""
+    owner = made(store, f"silent{kind}")
+    plan = [(0, kind, True)] * 3
+    with struck(faults := Faults(plan)):
+        with pytest.raises(Unavailable):
+            store.key(owner.token)
+        with pytest.raises(Unavailable):
+            store.roster(owner.account.id)
+        faults.enabled = False
+        assert store.key(owner.token).account == store.roster(owner.account.id).account.id == owner.account.id
