@@ -123,7 +123,12 @@ class Updates:
         # Its own calls may be repeated even if the caller's are not.
         given = once or Once(secrets.token_hex(32), "")
         outcomes: list[Outcome] = []
-        for number, part in enumerate(_parts(updates)):
+        parts = _parts(updates)
+        if once and len(parts) > 1:  # refuse a key of another request before anything is written, not half way
+            records = [self._tables.once(scope, f"{once.key}-{number}") for number in range(len(parts))]
+            for item in calls.fetch(self._dynamodb, records).values():
+                self._known(item, once)
+        for number, part in enumerate(parts):
             try:
                 outcomes += self._once(scope, part, Once(f"{given.key}-{number}", given.request))
             except (Unavailable, Uncertain) as error:

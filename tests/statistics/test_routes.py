@@ -811,6 +811,19 @@ def test_rule_2_names_as_long_as_they_may_be_are_no_hindrance(client: Client) ->
     assert (shown["group"], shown["name"]) == tuple(places[-1].values())
 
 
+def test_rule_2_a_key_of_another_batch_is_refused_before_anything_counts(client: Client) -> None:
+    """Even if that one's first transaction had nothing to write, and so left nothing behind."""
+    client.update("g/full", method="set", value=9999999999999999999)
+    full = [{"group": "g", "name": "full", "method": "increment", "reference_date": DAY}] * 10
+    nobody = [{"group": f"grp_{number:016}", "name": "x", "value": 1, "reference_date": DAY} for number in range(89)]
+    last = {"group": "g", "name": "s", "method": "increment", "reference_date": DAY}
+    results = client.post("/statistics/batch", [*full, *nobody, last], idempotency_key="k")["results"]
+    assert [next(iter(one)) for one in results] == ["error"] * 99 + ["statistic"]
+    other = [{**last, "name": f"t{number}"} for number in range(91)]
+    assert bad(client.ask("POST", "/statistics/batch", other, idempotency_key="k")).startswith("Idempotency-Key: ")
+    assert [found["name"] for found in client.get("/statistics")] == ["full", "s"]
+
+
 def test_rule_2_what_could_not_be_written_is_not_overtaken_when_it_is_sent_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
