@@ -638,7 +638,7 @@ class TestModel:
     """Each history: processes die, calls fail before and after they act, others come between any two of them."""
 
     @pytest.mark.parametrize("share", range(2))
-    @_profile(150)
+    @_profile(80)
     @any_history
     def test_whatever_happens_values_are_what_plain_arithmetic_says(
         self, share: int, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
@@ -647,7 +647,34 @@ class TestModel:
         assert share >= 0
         _test(script, struck, others, page)
 
-    @_profile(40)
+    @pytest.mark.parametrize("key", [None, "k1"])
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_a_sum_may_reach_the_bounds_but_not_pass_them(self, key: str | None, sign: int) -> None:
+        """By one smallest part of a value; what is refused changes nothing."""
+        largest, nearly, least = (
+            Decimal(digits).copy_sign(sign) for digits in (f"{'9' * 19}.{'9' * 18}", f"{'9' * 19}.{'9' * 17}8", "1e-18")
+        )
+        with _history(Aimed([]), [], None) as history:
+            for operation in (
+                ("update", ("G", "x", Method.SET, nearly, DAYS[0]), None),
+                ("update", ("G", "x", Method.ADD, least, DAYS[0]), key),
+                ("statistic", "G", "x"),
+                ("update", ("G", "x", Method.ADD, least, DAYS[0]), key and "k2"),
+                (
+                    "update",
+                    ("G", "x", Method.INCREMENT if sign > 0 else Method.DECREMENT, least, DAYS[0]),
+                    key and "k3",
+                ),
+                ("update", ("G", "x", Method.SUBTRACT, largest, DAYS[0]), key and "k4"),
+            ):
+                history.perform(0, 0, operation)
+            history.look()
+            assert [told.rpartition("(")[2] for told in history.told if "'Invalid'" in told] == [
+                "'error', 'Invalid')"
+            ] * 2
+            assert history.states[0][0].series[0].values == {DAYS[0]: Decimal(0)}
+
+    @_profile(25)
     @any_history
     def test_so_it_is_for_clients_of_the_api(
         self, app: Chalice, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
