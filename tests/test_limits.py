@@ -386,17 +386,19 @@ def test_seconds_to_wait_are_enough(person: Person, clock: Clock) -> None:
 
 
 def test_exports_have_a_window_besides(person: Person) -> None:
-    """Charged to both or none, by POST alone; the headers speak of the one that every request has."""
-    held = key(person, "statistics-export:2/3600,statistics:6/60")
+    """Charged by those that are begun alone, not by what is refused; the headers speak of what every request has."""
+    held = key(person, "statistics-export:2/3600,statistics:9/60")
 
-    def export(method: str = "POST") -> Reply:
-        return held.ask(method, "/v1/api/exports", body=b"{}" if method == "POST" else b"")
+    def export(method: str = "POST", body: bytes = b"{}") -> Reply:
+        return held.ask(method, "/v1/api/exports", body=body if method == "POST" else b"")
 
-    assert [left(export("PUT"))[:2], left(export("GET"))[:2]] == [(6, 5), (6, 4)]
-    assert [left(export())[:2] for _ in range(2)] == [(6, 3), (6, 2)]
+    assert [left(export("PUT"))[:2], left(export("GET"))[:2]] == [(9, 8), (9, 7)]
+    assert [export(body=body).status for body in (b'{"group": "Missing"}', b"no")] == [404, 400]
+    assert [left(export())[:2] for _ in range(2)] == [(9, 4), (9, 3)]
     third = export()
     assert (third.status, left(third)) == (429, (2, 0, 3600))
-    assert left(export("GET"))[:2] == (6, 1)
+    assert third.json()["error"]["message"] == "2 exports are used up; try again in 3600 seconds"
+    assert left(export("GET"))[:2] == (9, 1)
 
 
 def test_the_pixels_window_can_be_taken_away(person: Person, front: FrontDoor) -> None:

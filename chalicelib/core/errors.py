@@ -69,12 +69,16 @@ class TooLarge(CountlessError):
 
 
 class RateLimited(CountlessError):
-    """The caller's window is used up. `limit` is its size, `reset` the seconds (a fraction) until it opens again."""
+    """The caller's window is used up.
 
-    def __init__(self, limit: int, reset: float) -> None:
+    `limit` is its size, `reset` the seconds (a fraction) until it opens again, `name` that of its plan.
+    """
+
+    def __init__(self, limit: int, reset: float, name: str = "") -> None:
         super().__init__(f"{limit} requests are used up for another {reset:.1f} s")
         self.limit = limit
         self.reset = reset
+        self.name = name
 
 
 class Unavailable(CountlessError):

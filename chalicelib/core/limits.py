@@ -148,7 +148,7 @@ def plan_step(windows: Sequence[Window], record: Record, now: int) -> Step:
             opens.append(window)
             continue
         if used.count >= window.requests:
-            raise RateLimited(window.requests, (used.opened + window.seconds * 1000 - now) / 1000)
+            raise RateLimited(window.requests, (used.opened + window.seconds * 1000 - now) / 1000, window.name)
         charges.append((window, used))
     return Step(tuple(opens), tuple(charges))
 

@@ -29,6 +29,8 @@ from chalicelib.core.statistics import Bucket, Group, Statistic
 from .versions import CALLS, CHANGELOG, PREFIX, VERSIONS
 
 JSON = "application/json"
+EXPORTS = "statistics-export"
+"""The plan that exports are charged to besides that of every request."""
 NOT_SET = (
     "no domain key is set: call ossit.set_domain_key('YOUR_SECRET_KEY'); assigning ossit.domain_key sets a name that "
     "the client never reads, so that it sends 'Bearer None'"
@@ -40,7 +42,7 @@ _NOWHERE = {
     SLASHES: 'there is no such path: names of groups and statistics may not contain "/"',
     VERSION: f"there is no such version of this API; versions: {_KNOWN}",
 }
-_LATER = "the service cannot answer now; nothing was changed, try again later"
+_LATER = "the service cannot answer now; try again later"
 _LOST = (
     "the answer of the database was lost: the update was counted once or not at all; "
     "with an Idempotency-Key header it is safe to repeat a request"
@@ -96,7 +98,8 @@ def problem(error: CountlessError) -> Problem:  # noqa: PLR0911 - one for each k
         case TooLarge():
             return Problem(413, "PAYLOAD_TOO_LARGE", error.message)
         case RateLimited():
-            message = f"{error.limit} requests are used up; try again in {math.ceil(error.reset)} seconds"
+            what = "exports" if error.name == EXPORTS else "requests"
+            message = f"{error.limit} {what} are used up; try again in {math.ceil(error.reset)} seconds"
             return Problem(429, "TOO_MANY_REQUESTS", message)
         case Unavailable():
             return Problem(503, "UNAVAILABLE", _LATER)

@@ -30,6 +30,7 @@ from chalicelib.web import (
     Surface,
     Unknown,
     body_within,
+    charge_key,
     holder,
     limited_by_key,
 )
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 READ, WRITE, DOMAINS = Permission.STATISTICS_READ, Permission.STATISTICS_WRITE, Permission.DOMAINS
 LIMITS = ("statistics",)
 """What every request is charged to."""
-EXPORTS = ("statistics-export",)
-"""What asking for an export is charged to besides."""
 SURFACE = "statistics"
 """What exports call this surface."""
 BATCH = "batch"
@@ -82,7 +81,7 @@ _group = api.path(f"{PREFIX}/statistic-groups/{{group}}", limits=LIMITS)
 _statistics = api.path(f"{PREFIX}/statistics", limits=LIMITS)
 _one = api.path(f"{PREFIX}/statistics/{{group}}", limits=LIMITS)
 _statistic = api.path(f"{PREFIX}/statistics/{{group}}/{{statistic}}", limits=LIMITS)
-_exports = api.path(f"{PREFIX}/exports", limits=LIMITS, extra={"POST": EXPORTS})
+_exports = api.path(f"{PREFIX}/exports", limits=LIMITS)
 _export = api.path(f"{PREFIX}/exports/{{export}}", limits=LIMITS)
 _download = api.path(f"{PREFIX}/exports/{{export}}/download", limits=LIMITS)
 UNKNOWN = (
@@ -382,6 +381,7 @@ def create_export(request: Request, caller: Holder) -> Said:
     if ref:
         group = wiring.statistics().group(scope, ref)
         parameters |= {"group": group.id, "name": group.name}
+    charge_key(request, (responses.EXPORTS,))
     job = wiring.exports().begin(scope.account, SURFACE, _file(domain.name), parameters, wiring.now())
     return responses.said(_shown(job), 201)
 

@@ -10,6 +10,7 @@ from .callers import Caller, Holder, holder, identify, key_of, no_site, public_s
 from .checks import (
     LARGEST_BODY,
     body_within,
+    charge_key,
     cross_origin,
     json_body,
     limited,
@@ -37,6 +38,7 @@ __all__ = [
     "Words",
     "body_within",
     "catch_all",
+    "charge_key",
     "cross_origin",
     "holder",
     "identify",

@@ -6,7 +6,7 @@ first; both are remembered for half a minute, and for as long a changed plan may
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -88,7 +88,9 @@ def limited(request: Request, path: Path[Any]) -> Answer | None:
     Raises:
         RateLimited: one of the windows is used up.
     """
-    _charge(request, path, _site_meant, by_key=False)
+    standing = _charge(request, path.limits, _site_meant, round, by_key=False)
+    if standing:
+        tell(request, standing)
     return None
 
 
@@ -100,22 +102,40 @@ def limited_by_key(request: Request, path: Path[Any]) -> Answer | None:
     Raises:
         RateLimited: one of the windows is used up.
     """
-    _charge(request, path, _site_of_domain, by_key=True)
+    standing = _charge(request, path.limits, _site_of_domain, math.ceil, by_key=True)
+    if standing:
+        tell(request, standing, math.ceil)
     return None
 
 
-def _charge(request: Request, path: Path[Any], site: Callable[[Request, Key], str], *, by_key: bool) -> None:
-    names = path.limits(request.method)
+def charge_key(request: Request, names: Sequence[str]) -> None:
+    """Charges the request's key to windows besides those of the path: for views that know only after they have
+    looked whether the request is worth a charge. Only if one is used up do the headers speak of it.
+
+    Raises:
+        RateLimited: one of the windows is used up.
+    """
+    _charge(request, names, _site_of_domain, math.ceil, by_key=True)
+
+
+def _charge(
+    request: Request,
+    names: Sequence[str],
+    site: Callable[[Request, Key], str],
+    whole: Callable[[float], int],
+    *,
+    by_key: bool,
+) -> Standing | None:
+    """Where the caller stands in the last of these windows afterwards; None if none of them is limited."""
     if not names or not wiring.plans():
-        return
+        return None
     key = _known(request)
     plans = plans_for(site(request, key), key.limits) if key else wiring.plans()
     windows = [plans[name] for name in names if name in plans]
     if not windows:
-        return
+        return None
     limiter = wiring.limiter()
     caller = limiter.keyed(key.account, key.id) if by_key and key else limiter.caller(request.address)
-    whole = math.ceil if by_key else round
     try:
         standing = limiter.take(caller, windows, keep=max(window.seconds for window in plans.values()))
     except RateLimited as refusal:
@@ -124,7 +144,7 @@ def _charge(request: Request, path: Path[Any], site: Callable[[Request, Key], st
         raise
     if not standing.charged:
         observability.count("LimiterUnavailable")
-    tell(request, standing, whole)
+    return standing
 
 
 def _known(request: Request) -> Key | None:

@@ -42,23 +42,13 @@ Identify = Callable[[Request, Permission], C]
 class Path(Generic[C]):
     """A path of a surface, with a view for each method that it knows."""
 
-    def __init__(
-        self,
-        identify: Identify[C],
-        limits: Sequence[str],
-        extra: Mapping[str, Sequence[str]] | None = None,
-        absent: CountlessError | None = None,
-    ) -> None:
+    def __init__(self, identify: Identify[C], limits: Sequence[str], absent: CountlessError | None = None) -> None:
         self._identify = identify
-        self._limits = tuple(limits)
-        self._extra = {method: tuple(names) for method, names in (extra or {}).items()}
+        self.limits = tuple(limits)
+        """The windows that requests are charged to; the last is the one that headers speak of."""
         self.absent = absent or NotFound("path")
         """What is wrong with a request to a path that has no views."""
         self.views: dict[str, Public] = {}
-
-    def limits(self, method: str) -> tuple[str, ...]:
-        """The windows that requests with this method are charged to; the last is the one that headers speak of."""
-        return self._extra.get(method, ()) + self._limits
 
     def public(self, *methods: str) -> Callable[[P], P]:
         """Registers a view that asks for no credential."""
@@ -110,15 +100,9 @@ class Surface(Generic[C]):
         self._checks = checks(self)
         self.paths: dict[str, Path[C]] = {}
 
-    def path(
-        self, pattern: str, *, limits: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None
-    ) -> Path[C]:
-        """Registers a path in all of its spellings.
-
-        `limits` name the windows that its requests are charged to, `extra` those that requests with some method are
-        charged to besides.
-        """
-        path = self.paths[pattern] = Path(self._identify, limits, extra)
+    def path(self, pattern: str, *, limits: Sequence[str] = ()) -> Path[C]:
+        """Registers a path in all of its spellings; `limits` name the windows that its requests are charged to."""
+        path = self.paths[pattern] = Path(self._identify, limits)
 
         def view(**parameters: str) -> Response:
             return self.respond(path, _event(self._blueprint), parameters)
