@@ -8,6 +8,7 @@ finds the record. A batch is made of such transactions, its updates in their ord
 
 import json
 import secrets
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ _MONTHS_AT_ONCE = 90
 """Months' items that one transaction changes, of the hundred that it may have."""
 _MADE_AT_ONCE = 40
 """Statistics that one transaction makes: each takes two of the hundred."""
+
+_PATIENCE = 8.0
+"""Seconds after which a transaction that was not answered is not tried again: a request has 29."""
 
 Outcome = Statistic | CountlessError
 
@@ -146,6 +150,7 @@ class Updates:
             Uncertain: the transaction's answer was lost, and so was that of whether it was done.
         """
         lost: Unavailable | None = None
+        begun = time.monotonic()
         for attempt in range(calls.TRIES):
             if attempt:
                 calls.pause(attempt)
@@ -157,6 +162,8 @@ class Updates:
                 raise Uncertain(str(error)) from error
             except _LostError as error:
                 lost = error.reason
+                if time.monotonic() - begun > _PATIENCE:
+                    break
             else:
                 if outcomes is not None:
                     return outcomes

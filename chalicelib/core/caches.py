@@ -48,9 +48,12 @@ class Memory(Generic[K, V]):
         """Remembers a value from now on; the one remembered longest makes room for it."""
         self._kept.pop(key, None)
         while len(self._kept) >= self._size:
-            oldest = next(iter(self._kept), None)
-            if oldest is None:
+            try:
+                oldest = next(iter(self._kept))
+            except StopIteration:
                 break
+            except RuntimeError:  # another thread changed it between the two
+                continue
             self._kept.pop(oldest, None)
         self._kept[key] = (self._clock(), value)
 

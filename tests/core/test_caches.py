@@ -1,5 +1,8 @@
 """What a process remembers ends: with time, with space, and when the clock is set back."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 from chalicelib.core.caches import Memory
 
 
@@ -48,3 +51,20 @@ def test_the_value_remembered_longest_makes_room() -> None:
     assert "b" not in memory
     memory.clear()
     assert "c" not in memory
+
+
+def test_threads_that_make_room_at_once_do_not_meet() -> None:
+    memory: Memory[tuple[int, int], int] = Memory(3, 30, Clock())
+
+    def fill(thread: int) -> None:
+        for number in range(20_000):
+            memory.put((thread, number), number)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(fill, range(8)))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(list(memory.items())) <= 3 + 8

@@ -1009,6 +1009,28 @@ def test_a_lost_answer_is_500_and_says_how_to_repeat_safely(client: Client, monk
     assert "Idempotency-Key" in message
 
 
+def test_a_transaction_that_nobody_answers_is_not_tried_for_longer_than_a_request_lasts(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call waits for its answer until it gives up, and a request has 29 seconds."""
+    client.update("g/s")
+    clock, original = [0.0], BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def hanging(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation != "TransactWriteItems":
+            return original(self, operation, arguments)
+        clock[0] += clients.READ * clients.ATTEMPTS
+        raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", hanging)
+        patch.setattr("chalicelib.aws.updates.time.monotonic", lambda: clock[0])
+        body = {"method": "increment", "reference_date": DAY}
+        refused(client.ask("POST", "/statistics/g/s", body, idempotency_key="k"), 500, "INTERNAL_ERROR")
+    assert clock[0] < 29
+    assert client.post("/statistics/g/s", body, idempotency_key="k")["value"] == 2
+
+
 def test_what_nobody_thought_of_is_500_with_a_code(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "statistics", lambda: None)
     message = refused(client.ask("GET", "/statistics"), 500, "INTERNAL_ERROR")
