@@ -38,7 +38,8 @@ class Message:
     """What one request adds to one stream.
 
     `id` is 63 bits, made by whoever accepted the request, and stays the same through every redelivery; `derived`
-    says that it comes from the caller's idempotency key, so that another message may carry it up to a day apart.
+    says that it comes from the caller's idempotency key and the request's body, so that another message may carry
+    it up to a day apart.
     `accepted` is the moment of acceptance in Unix seconds.
     """
 

@@ -66,7 +66,10 @@ def show_me(request: web.Request, caller: web.Caller) -> Said:  # noqa: ARG001
 
 @_count.keyed("POST", permission=Permission.COUNT)
 def count_batch(request: web.Request, caller: web.Caller) -> Said:
-    """Counts up to 500 page views; those with errors are named, the others are accepted."""
+    """Counts up to 500 page views; those with errors are named, the others are accepted.
+
+    Under an `Idempotency-Key`, the same body counts once within a day; another body counts as another request.
+    """
     if not request.body and request.media_type != "application/json":
         return responses.said({"error": f'unable to handle Content-Type "{request.media_type}"'}, 415)
     batch = decode_batch(request.body)
@@ -78,7 +81,8 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
         locate=geo.locator(wiring.settings().geo_database),
     )
     once = request.headers.get("idempotency-key", "")
-    _accept(caller.site, found.hits, found.bots, derived=_derived(caller.key, caller.site, once) if once else 0)
+    derived = _derived(caller.key, caller.site, once, request.body) if once else 0
+    _accept(caller.site, found.hits, found.bots, derived=derived)
     headers = {"X-Goatcounter-Filter": ", ".join(map(str, found.filtered))} if found.filtered else {}
     if found.errors:
         errors = {str(index): message for index, message in found.errors.items()}
@@ -200,7 +204,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _accept(site: Site, accepted: "list[Hit]", bots: "list[Bot]", derived: int = 0) -> None:
-    """Hands hits over as one message, whole or not at all. `derived`: the id that the caller's header gives it."""
+    """Hands hits over as one message, whole or not at all. `derived`: the id that `_derived` gives it."""
     if not accepted and not bots:
         return
     if accepted:
@@ -216,7 +220,11 @@ def _accept(site: Site, accepted: "list[Hit]", bots: "list[Bot]", derived: int =
     wiring.ingest().accept(message)
 
 
-def _derived(key: "Key", site: Site, header: str) -> int:
-    """The id of every message that this key sends to this site under this header: 63 bits, never 0."""
-    text = f"{key.id}\n{site.stream}\n{header}".encode(errors="replace")
-    return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1 or 1
+def _derived(key: "Key", site: Site, header: str, body: bytes) -> int:
+    """The id of every message that this key sends to this site with this body under this header: 63 bits, never 0.
+
+    The body is part of it so that another request under the same header, such as one that was corrected after a
+    400, counts as another and is not dropped for the first.
+    """
+    text = f"{key.id}\n{site.stream}\n{header}\n".encode(errors="replace")
+    return int.from_bytes(hashlib.sha256(text + hashlib.sha256(body).digest()).digest()[:8]) >> 1 or 1

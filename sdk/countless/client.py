@@ -178,8 +178,8 @@ class PageViews:
         """Record up to 500 hits in one request, exactly once however often it has to be repeated.
 
         `filter=None` leaves the service's default, which drops hits from addresses that the site ignores;
-        `[]` keeps them. The same `idempotency_key` in a later call counts nothing new; without one each call
-        counts.
+        `[]` keeps them. The same hits with the same `idempotency_key` in a later call, within a day, count nothing
+        new; other hits count, whatever their key, and so does each call without one.
         """
         body = json.dumps({"no_sessions": no_sessions, "filter": filter, "hits": list(hits)}).encode()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}

@@ -22,6 +22,7 @@ from chalicelib.aws.queues import SqsIngest
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
 from chalicelib.pageviews.responses import GIF
+from infrastructure.local.pump import Pump
 from tests.front import FrontDoor, Reply
 from tests.people import Person, address, settle
 
@@ -315,7 +316,7 @@ def test_nothing_is_sent_if_nothing_is_accepted(person: Person, accepted: list[M
     assert accepted == []
 
 
-def test_an_idempotency_key_gives_the_same_id_to_the_same_key_and_site_only(
+def test_an_idempotency_key_gives_the_same_id_to_the_same_key_site_and_body_only(
     person: Person, accepted: list[Message]
 ) -> None:
     body = {"no_sessions": True, "hits": [{"path": "/a"}]}
@@ -323,10 +324,23 @@ def test_an_idempotency_key_gives_the_same_id_to_the_same_key_and_site_only(
     for headers in ({}, {}, {"Authorization": f"Bearer {other}"}):
         person.post("/api/v0/count", json_body=body, headers={"idempotency-key": "once", **_lower(headers)})
     person.post("/api/v0/count", json_body=body, headers={"idempotency-key": "twice"})
-    first, again, others, second = [message.id for message in accepted]
+    person.post("/api/v0/count", json_body={**body, "filter": []}, headers={"idempotency-key": "once"})
+    first, again, others, second, changed = [message.id for message in accepted]
     assert first == again
-    assert len({first, others, second}) == 3
+    assert len({first, others, second, changed}) == 4
     assert all(message.derived and 0 < message.id < 2**63 for message in accepted)
+
+
+def test_a_batch_that_was_corrected_counts_under_the_key_of_the_refused_one(newcomer: Person, pump: Pump) -> None:
+    """Nothing that was answered with 202 is dropped, and neither request counts again when it comes again."""
+    headers = {"idempotency-key": "once"}
+    bad = {"hits": [{"path": "/good", "session": "x"}, {"path": "/bad"}]}
+    corrected = {"hits": [{"path": "/bad", "session": "x"}]}
+    for body, status in ((bad, 400), (corrected, 202), (bad, 400), (corrected, 202)):
+        assert newcomer.post("/api/v0/count", json_body=body, headers=headers).status == status
+    pump.settle()
+    hits = newcomer.get("/api/v0/stats/hits").json()["hits"]
+    assert {hit["path"]: hit["count"] for hit in hits} == {"/good": 1, "/bad": 1}
 
 
 def _lower(headers: dict[str, str]) -> dict[str, str]:
