@@ -1,13 +1,15 @@
 """What callers of `/v1/api` send, decoded into typed values or refused by name: bodies, queries, headers, paths.
 
-The rules are those of the statistics contract. Nothing but `Invalid` and `TooLarge` ever leaves here. Unknown fields
-and parameters are passed over; of a parameter that is given several times the last one counts.
+The rules are those of the statistics contract. Nothing but `Invalid` and `TooLarge` ever leaves here. Fields and
+parameters that a call does not know are refused: a misspelt date would else count for today. What answers say of
+objects may be sent back with them, and is passed over. Of a parameter that is given several times the last one counts.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -32,6 +34,10 @@ EXPORT_IDS = re.compile(r"exp_[0-9a-z]{1,60}")
 _METHODS = {method.value: method for method in Method if method is not Method.CREATE}
 _MOVES_BY_ONE = (Method.INCREMENT, Method.DECREMENT)
 _TRUE, _FALSE = {"true", "True", "1"}, {"false", "False", "0", ""}
+_ANSWERED = {"id", "object", "key", "statistics", "values", "created_at", "updated_at"}
+"""Fields of objects in answers: whoever changes one and sends all of it back means the others no harm."""
+_CREATED = {"group", "name", "value", "reference_date"}
+_UPDATED = _CREATED | {"method"}
 _ONCE = re.compile(r"[\x20-\x7e]{1,255}")
 _LIMIT = re.compile(r"[0-9]{1,4}")
 
@@ -75,7 +81,7 @@ def decode_name(body: bytes) -> str:
     Raises:
         Invalid: there is none, or it breaks the rules for names.
     """
-    return statistics.name("name", _required(_object(_parse(body)), "name"))
+    return statistics.name("name", _required(_object(_parse(body), {"name"}), "name"))
 
 
 def decode_creation(body: bytes, today: str) -> Update:
@@ -84,7 +90,7 @@ def decode_creation(body: bytes, today: str) -> Update:
     Raises:
         Invalid: with the name of the field that is wrong.
     """
-    fields = _object(_parse(body))
+    fields = _object(_parse(body), _CREATED)
     return Update(
         group=statistics.name("group", _required(fields, "group")),
         statistic=statistics.name("name", _required(fields, "name")),
@@ -100,7 +106,7 @@ def decode_change(body: bytes, group: str, statistic: str, today: str) -> Change
     Raises:
         Invalid: with the name of the field that is wrong.
     """
-    fields = _object(_parse(body))
+    fields = _object(_parse(body), _UPDATED)
     update = _update(
         fields,
         group=statistics.name("group", group) if group else "",
@@ -118,7 +124,7 @@ def decode_batch(body: bytes, today: str) -> list[Update | Invalid]:
         TooLarge: there are more than 500.
     """
     given = _parse(body)
-    entries = given if isinstance(given, list) else _required(_object(given), "updates")
+    entries = given if isinstance(given, list) else _required(_object(given, {"updates"}), "updates")
     if not isinstance(entries, list):
         raise Invalid("updates: must be an array")
     if len(entries) > LARGEST_BATCH:
@@ -132,7 +138,7 @@ def decode_export(body: bytes) -> str:
     Raises:
         Invalid: the group is not named by a text, or the format is not CSV.
     """
-    fields = _object(_parse(body))
+    fields = _object(_parse(body), {"group", "format"})
     if fields.get("format", "csv") not in ("csv", None):
         raise Invalid("format: must be csv")
     group = fields.get("group")
@@ -141,7 +147,7 @@ def decode_export(body: bytes) -> str:
 
 def _entry(entry: object, today: str) -> Update | Invalid:
     try:
-        fields = _object(entry, "update")
+        fields = _object(entry, _UPDATED, "update")
         return _update(
             fields,
             group=statistics.name("group", _required(fields, "group")),
@@ -189,12 +195,14 @@ def _required(fields: Mapping[str, Any], field: str) -> object:
     return fields[field]
 
 
-def _object(value: object, what: str = "body") -> Mapping[str, Any]:
+def _object(value: object, known: AbstractSet[str], what: str = "body") -> Mapping[str, Any]:
     if not isinstance(value, _Object):
         raise Invalid(f"{what}: must be a JSON object")
     if value.repeated is not None:
         raise Invalid(f"{_shown(value.repeated)}: is given more than once")
     for field, member in value.items():
+        if field not in known | _ANSWERED:
+            raise Invalid(f"{_shown(field)}: is no field of this call; it knows {', '.join(sorted(known))}")
         if isinstance(member, Decimal) and not member.is_finite():
             raise Invalid(f"{_shown(field)}: must be a finite number")
     return value
@@ -246,12 +254,14 @@ def _pairs(pairs: list[tuple[str, Any]]) -> _Object:
 # Queries
 
 
-def decode_paging(query: Query, ids: re.Pattern[str]) -> Paging:
-    """Which page of a list is asked for; `ids` is what the ids of its entries look like.
+def decode_paging(query: Query, ids: re.Pattern[str], *more: str) -> Paging:
+    """Which page of a list is asked for; `ids` is what the ids of its entries look like, `more` are parameters that
+    the list has besides.
 
     Raises:
-        Invalid: `limit` or `after` cannot be read.
+        Invalid: `limit` or `after` cannot be read, or there is a parameter that the list does not have.
     """
+    _only(query, {"limit", "after", *more})
     limit, after = _last(query, "limit"), _last(query, "after")
     if limit is not None and not (_LIMIT.fullmatch(limit) and 1 <= int(limit) <= LARGEST_PAGE):
         raise Invalid(f"limit: must be a whole number from 1 to {LARGEST_PAGE}")
@@ -277,6 +287,7 @@ def decode_asked(query: Query) -> Asked:
     Raises:
         Invalid: an end is no day, the range is longer than that, or there is no such interval.
     """
+    _only(query, {"from", "to", "interval"})
     first, last, interval = (_last(query, name) for name in ("from", "to", "interval"))
     if interval is not None and interval not in set(Interval):
         raise Invalid(f"interval: must be one of {', '.join(Interval)}")
@@ -306,6 +317,7 @@ def decode_removal(query: Query) -> str | None:
     Raises:
         Invalid: neither is asked for, or both, or one cannot be read.
     """
+    _only(query, {"reference_date", "purge"})
     given, purge = _last(query, "reference_date"), _last(query, "purge") or ""
     if purge not in _TRUE | _FALSE:
         raise Invalid("purge: must be true or false")
@@ -320,6 +332,12 @@ def following(query: Query, after: str) -> list[tuple[str, str]]:
     """The query that asks for the page after this one: all that was asked for, and where to go on."""
     kept = [(name, value) for name, values in query.items() for value in values if name != "after"]
     return [*kept, ("after", after)]
+
+
+def _only(query: Query, known: AbstractSet[str]) -> None:
+    for name in query:
+        if name not in known:
+            raise Invalid(f"{_shown(name)}: is no parameter of this call; it knows {', '.join(sorted(known))}")
 
 
 def _last(query: Query, name: str) -> str | None:

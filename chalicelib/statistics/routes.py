@@ -233,7 +233,7 @@ def delete_group(request: Request, caller: Holder) -> Said:
 def list_statistics(request: Request, caller: Holder) -> Said:
     """The statistics of the domain, or of one of its groups, each with its newest value."""
     scope = _scope(caller)
-    asked = requests.decode_paging(request.query, requests.STATISTIC_IDS)
+    asked = requests.decode_paging(request.query, requests.STATISTIC_IDS, "group")
     group = requests.decode_group(request.query)
     page = wiring.statistics().statistics(scope, asked.limit, asked.after, group)
     return _listed(request, "/statistics", [responses.statistic(found) for found in page.entries], page.after)
