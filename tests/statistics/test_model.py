@@ -126,8 +126,10 @@ writes, steps = _any(_KINDS), _any(_KINDS | _EVENTS)
 some_steps = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), steps), max_size=10)
 scripts = st.tuples(some_steps, some_steps, some_steps).map(lambda parts: [step for part in parts for step in part])
 """Which process does it, and whether it is done to the newest domain (mostly) or the one before."""
-interruptions = st.lists(writes | st.just(("again", 0)), min_size=4, max_size=12)
-"""What other processes do in between; often just what the first one is about to do."""
+interruptions = st.lists(writes | st.sampled_from((("same",), ("rival",))), min_size=4, max_size=12)
+"""What other processes do in between; often just what the first one is about to do, be it the same request sent twice
+or another one without its idempotency key.
+"""
 some_faults = st.lists(
     st.tuples(
         st.sampled_from((0, 0, 1, 2, 4)),
@@ -283,6 +285,8 @@ class History:
     statistics: list[str] = field(default_factory=list)
     keyed: list[Operation] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    running: Operation = ()
+    """What one process is about to do."""
     _meanwhile: list[Done] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -326,6 +330,7 @@ class History:
                 self.look()
             case _:
                 self._meanwhile = []
+                self.running = self._repeated(operation)
                 self._judge(self._do(process, which, operation), self._meanwhile)
                 if operation[0] == "delete domain":
                     self.new_domain()
@@ -334,9 +339,20 @@ class History:
         """Another process does something between two calls of the first; what it deletes, the schedule looks for."""
         if self.others:
             asked = self.others.pop(0)
+            if asked[0] in ("same", "rival"):
+                asked = (*self.running[:-1], None) if asked[0] == "rival" and self._is_keyed() else self.running
             self._meanwhile.append(self._do(1, 0, asked))
             if asked[0] in ("purge", "delete group"):
                 self._meanwhile.append(self._do(1, 0, ("remove", False)))
+
+    def _is_keyed(self) -> bool:
+        return self.running[0] in ("update", "batch")
+
+    def _repeated(self, operation: Operation) -> Operation:
+        """What is to be done again, in its own words."""
+        if operation[0] == "again" and self.keyed:
+            operation = self.keyed[-1 - operation[1] % len(self.keyed)]
+        return operation
 
     def _judge(self, done: Done, meanwhile: list[Done]) -> None:
         states = model.possible(self.states, done, meanwhile)
@@ -348,10 +364,9 @@ class History:
         number = max(0, len(self.scopes) - (2 if which == 3 else 1))
         scope = self.scopes[number]
         store: Store = Client(self.front, self.tokens) if self.front else self.processes[process]
+        operation = self._repeated(operation)
         if operation[0] == "again":
-            if not self.keyed:
-                return Done(number, [])
-            operation = self.keyed[-1 - operation[1] % len(self.keyed)]
+            return Done(number, [])  # there is nothing yet that could be repeated
         act, planned, last_writes = self._planned(store, scope, operation)
         said = f"{scope.domain} {operation}"
         self.told.append(f"begin {said}")
