@@ -223,6 +223,7 @@ ENDPOINTS = [
     _a_statistic("DELETE", WRITE, query="purge=true"),
     *_listed(f"{_V1}/exports", READ, READ, {}),
     _an_export("GET", READ),
+    _an_export("DELETE", READ),
     _a_file("GET", READ, status=302),
 ]
 """Every endpoint that asks for a key."""

@@ -25,6 +25,8 @@ LINK = 60
 """Seconds for which the address works that a download is sent on to."""
 IDLE = 900
 """Seconds without any change after which a job is asked for again: its message must have been lost."""
+_LOOKS = 5
+"""How often a job is looked at again, if others change it meanwhile."""
 GONE = "What was to be exported is gone."
 BROKEN = "This export cannot be made. Please tell whoever runs this service, and name the export's id."
 REPEATEDLY = (
@@ -317,6 +319,26 @@ class Exports:
         except Lost:
             raise NotFound("export") from None
 
+    def end(self, account: str, job: str) -> Job:
+        """Removes an export's file before its time, or keeps it from being made: no link leads anywhere any more.
+
+        Whoever is making it finds the job changed, and stops. What is over already stays as it is.
+
+        Raises:
+            NotFound: the account has no such export.
+        """
+        for _ in range(_LOOKS):
+            found = self.job(account, job)
+            if found.state in (State.FAILED, State.EXPIRED):
+                return found
+            try:
+                ended = self._expire(replace(found, until=0.0), self._ports.clock())
+            except Conflict:
+                continue
+            self._ports.files.remove(found.key, found.progress.upload)
+            return ended
+        raise Unavailable("the export changes all the time")
+
     def withdraw(self, account: str, surface: str, parameters: Mapping[str, str]) -> None:
         """Removes the files of a surface's exports that have these parameters, whoever still has a link to them.
 
@@ -337,9 +359,11 @@ class Exports:
                     fail(self._ports, job, GONE, secrets.token_hex(8))
             after = page.after
 
-    def _expire(self, job: Job, now: float) -> None:
-        expired = replace(job.next(now, secrets.token_hex(8)), state=State.EXPIRED, expires_at=job.expires_at)
+    def _expire(self, job: Job, now: float) -> Job:
+        ends = min(job.expires_at, int(now))
+        expired = replace(job.next(now, secrets.token_hex(8)), state=State.EXPIRED, expires_at=ends)
         self._ports.jobs.swap(expired)
+        return expired
 
     def due(self) -> Iterator[Look]:
         """What is to be looked after now."""

@@ -11,6 +11,7 @@ from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.core.accounts import DOMAIN_PREFIX, Scope
+from chalicelib.core.statistics import GROUP
 from chalicelib.observability import event_function, logger
 
 from .append import QUEUE
@@ -18,7 +19,7 @@ from .append import QUEUE
 blueprint = Blueprint(__name__)
 
 SURFACE = "statistics"
-"""What exports of a domain are called by."""
+"""What exports of domains and groups are called by."""
 
 
 @blueprint.on_sqs_message(queue_arn=f"{QUEUE}removals", batch_size=1, name="remove")
@@ -47,6 +48,8 @@ def _remove(body: dict[str, str], context: Any) -> None:  # noqa: ANN401 - Lambd
     if target.startswith(DOMAIN_PREFIX):
         wiring.domains().revoke_keys(scope)
         wiring.exports().withdraw(scope.account, SURFACE, {"domain": scope.domain})
+    elif target.startswith(GROUP):
+        wiring.exports().withdraw(scope.account, SURFACE, {"domain": scope.domain, "group": target})
     if removals.remove(removal, lambda: context.get_remaining_time_in_millis() / 1000):
         removals.done(removal)
     else:

@@ -392,6 +392,13 @@ def show_export(request: Request, caller: Holder) -> Said:
     return responses.said(_shown(_job(_opened(caller).scope, request.parameters["export"])))
 
 
+@_export.keyed("DELETE", permission=READ)
+def delete_export(request: Request, caller: Holder) -> Said:
+    """Deletes an export's file, or stops it from being made; links to it lead nowhere from now on."""
+    job = _job(_opened(caller).scope, request.parameters["export"])
+    return responses.said(_shown(wiring.exports().end(job.account, job.id)))
+
+
 @_download.public("GET")
 def download_export(request: Request) -> Said:
     """Sends on to the file: whoever has a link of ours, for as long as that holds, or a key of the domain."""

@@ -44,8 +44,9 @@ _DAY = "reference_date (YYYY-MM-DD; missing: today in UTC)"
 _PAGES = "?limit= (1 to 1000; missing: 100) and ?after= (an id) page through it; the Link header has the next page"
 _CHANGE = (
     f"body: value, {_DAY}, method (set, increment, decrement, add or subtract; missing: set). "
-    "What is not there is made. With an Idempotency-Key header, repeating it counts once"
+    "With an Idempotency-Key header, repeating it counts once"
 )
+_MADE = "group and statistic are made if they are not there"
 _RENAME = "body: name"
 _REMOVE = "?reference_date= deletes that day's value, ?purge=true the statistic with every day's"
 _VALUES = (
@@ -79,12 +80,13 @@ CALLS = (
     Call("PUT", "/statistics/{id}", f"Changes a value; {_CHANGE}."),
     Call("DELETE", "/statistics/{id}", f"{_REMOVE}."),
     Call("GET", "/statistics/{group}/{statistic}", f"A statistic, by names or ids, {_VALUES}."),
-    Call("POST", "/statistics/{group}/{statistic}", f"Changes a value; {_CHANGE}."),
-    Call("PUT", "/statistics/{group}/{statistic}", f"Changes a value; {_CHANGE}."),
+    Call("POST", "/statistics/{group}/{statistic}", f"Changes a value; {_MADE}; {_CHANGE}."),
+    Call("PUT", "/statistics/{group}/{statistic}", f"Changes a value; {_MADE}; {_CHANGE}."),
     Call("DELETE", "/statistics/{group}/{statistic}", f"{_REMOVE}."),
     Call("GET", "/exports", f"The domain's exports. {_PAGES}."),
     Call("POST", "/exports", "Asks for a CSV file of all values; body: group, or nothing for the whole domain."),
     Call("GET", "/exports/{export}", "How far an export is, and once it is finished where it can be downloaded."),
+    Call("DELETE", "/exports/{export}", "Deletes an export's file; links to it lead nowhere from then on."),
     Call("GET", "/exports/{export}/download", "Sends on to the file, for a key of the domain or by download_url."),
 )
 """Every call, in the order in which people want to read of them."""

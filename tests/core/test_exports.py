@@ -328,6 +328,26 @@ def test_what_is_withdrawn_while_it_is_made_is_made_no_further(stage: Stage, ski
     assert not stage.has_file(job)
 
 
+@pytest.mark.parametrize("skip", [0, 4, 8, 12])
+def test_what_is_ended_while_it_is_made_is_made_no_further(stage: Stage, skip: int) -> None:
+    """Its owner does not want it any more: no failure, and nothing for an operator to look at."""
+    job = stage.begin()
+    (body,) = stage.drain()
+
+    def meanwhile() -> None:
+        wiring.exports().end(stage.account, job.id)
+
+    with striking(Strike(skip, meanwhile=meanwhile)):
+        stage.deliver(body)
+    stage.now += LEASE + 1
+    stage.settle()
+    found = stage.job(job)
+    assert (found.state, found.error, stage.parked) == (State.EXPIRED, None, [])
+    stage.tend()
+    assert not stage.has_file(job)
+    assert stage.uploads(job) == []
+
+
 def test_a_connection_that_breaks_while_the_file_is_read_costs_a_part(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,24 @@ def test_a_removal_waits_until_nobody_can_be_writing_any_more(
     assert len(store.statistic(scope, "Kept", "a").values or ()) == 3
 
 
+def test_the_exports_of_a_deleted_group_are_removed_with_it(
+    scope: Scope, pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of other groups, and of the domain as it was, stay for their day."""
+    store, found = wiring.statistics(), wiring.exports()
+    jobs = {}
+    for name in ("Gone", "Kept"):
+        parameters = {"domain": scope.domain, "group": store.group(scope, name).id}
+        jobs[name] = found.begin(scope.account, "statistics", "file", parameters, wiring.now())
+    pump.settle()
+    gone = store.delete_group(scope, "Gone")
+    now = wiring.now()
+    monkeypatch.setattr(wiring, "now", lambda: now + GRACE + 1)
+    assert run(scope, gone.id)
+    states = {name: found.job(scope.account, job.id).state for name, job in jobs.items()}
+    assert states == {"Gone": State.EXPIRED, "Kept": State.FINISHED}
+
+
 @pytest.mark.parametrize("calls_made", [0, 1, 2])
 def test_a_removal_that_dies_half_way_is_finished_by_the_next(
     scope: Scope, calls_made: int, monkeypatch: pytest.MonkeyPatch

@@ -1201,6 +1201,18 @@ def test_an_expired_export_is_shown_as_such_and_is_not_found(client: Client, mon
     assert "expired" in absent(client.ask("GET", f"/exports/{found['id']}/download"))
 
 
+def test_a_deleted_export_cannot_be_downloaded_any_more(client: Client) -> None:
+    """Not by the link that somebody may have got hold of; deleting it twice changes nothing."""
+    client.update("g/s")
+    found = exported(client, {})
+    link = found["download_url"]
+    assert client.person.front.get(link, client=address()).status == 302
+    ended = client.delete(f"/exports/{found['id']}")
+    assert (ended["state"], ended["download_url"]) == ("expired", None)
+    assert client.delete(f"/exports/{found['id']}") == ended
+    assert "expired" in absent(client.person.front.get(link, client=address()))
+
+
 def test_exports_of_other_domains_are_not_found(client: Client, person: Person) -> None:
     found = exported(client_of(person), {})
     for path in (f"/exports/{found['id']}", f"/exports/{found['id']}/download", "/exports/exp_0", "/exports/x%2Fy"):
