@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
+
+from infrastructure.reaching import at_aws, reaching
 
 if TYPE_CHECKING:
     from chalicelib.core.audit import Audit
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Prove that the figures are those of the log.")
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
-@click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
+@at_aws()
 def audit(streams: tuple[str, ...], url: str | None) -> None:
     """Prove that the figures are what the log says: for every site's stream, or those named.
 
@@ -25,24 +26,11 @@ def audit(streams: tuple[str, ...], url: str | None) -> None:
 
     Exit status: 0 log and rollups agree; 1 they differ somewhere; 2 there is no such stream.
     """
-    import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-    from chalicelib.core.errors import Unavailable  # noqa: PLC0415
-    from infrastructure import storage  # noqa: PLC0415
-    from infrastructure.local.aws import elsewhere  # noqa: PLC0415
-
-    try:
-        if url is not None:
-            with elsewhere(url):
-                os.environ.update(storage.find(boto3.Session()))
+    with reaching(url):
         differing = 0
         for found in audits(streams):
             click.echo(as_text(found))
             differing += bool(found.differences)
-    except (BotoCoreError, ClientError, Unavailable) as error:
-        hint = "" if url is not None else " (for a local service, give --aws URL)"
-        raise click.ClickException(f"AWS does not answer as it should: {error}{hint}") from error
     if differing:
         raise SystemExit(1)
 

@@ -8,36 +8,43 @@ from pathlib import Path
 
 import click
 
+from chalicelib.core import limits as core
 from infrastructure.audit import audit
-from infrastructure.keys import keys, sites
+from infrastructure.keys import keys, limits_named, sites
+from infrastructure.reaching import at_aws, reaching
 
 PORT = click.IntRange(0, 65535)
 
 
 def _limits(_: click.Context, __: click.Parameter, value: str) -> str:
     """Plans of limits, as `--limits` names them."""
-    from chalicelib.core import limits  # noqa: PLC0415 - loaded by `serve` alone
-
     try:
-        limits.plans(value)
+        core.plans(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     return value
 
 
-@click.command(short_help="Run the whole service in one process, with a demo account.")
+@click.command(
+    short_help="Run the whole service in one process, with a demo account.",
+    epilog=limits_named(f"Limits are {core.FORM}. The names, and what is so by default:"),
+)
 @click.option("--port", type=PORT, default=8000, show_default=True, help="Where to listen; 0 takes a free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--credentials",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write URL and keys to this file, as JSON, once it serves. Keys found there go on being used.",
+    help="Write URL and keys to this file, as JSON, once it serves. Keys found there go on being used; "
+    "a file with anything else is refused.",
 )
-@click.option("--aws", "url", help="The URL of a process that plays AWS; without it, this one does.")
+@at_aws("The URL of a process that plays AWS; without it, this one does.")
 @click.option(
     "--limits",
     default="on",
     show_default=True,
+    envvar="COUNTLESS_LIMITS",
+    show_envvar=True,
+    metavar="TEXT",
     callback=_limits,
     help="on, off, or changes to the plans, such as api:20/1,api2:none.",
 )
@@ -60,8 +67,9 @@ def aws(port: int, host: str) -> None:
     It keeps everything in memory until it is stopped.
     """
     from infrastructure.local.aws import moto_server  # noqa: PLC0415 - loads moto
-    from infrastructure.local.serve import Stop  # noqa: PLC0415
+    from infrastructure.local.serve import Stop, look_for_port  # noqa: PLC0415
 
+    look_for_port(host, port)
     stop, stopped = Stop(), threading.Event()
     stop.how = stopped.set
     stop.listen()
@@ -72,8 +80,8 @@ def aws(port: int, host: str) -> None:
 
 
 @click.command(short_help="Move parked messages back into their queues.")
-@click.argument("queues", nargs=-1, type=click.Choice(["ingest", "imports", "fold"]))
-@click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
+@click.argument("queues", nargs=-1, type=click.Choice(["ingest", "imports", "fold", "removals", "exports"]))
+@at_aws()
 def redrive(queues: tuple[str, ...], url: str | None) -> None:
     """Move parked messages back into their queues; into all of them, or those named.
 
@@ -81,18 +89,12 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
     What was counted already is recognised and not counted again.
     """
     import boto3  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    from infrastructure import operate, storage  # noqa: PLC0415
-    from infrastructure.local.aws import elsewhere  # noqa: PLC0415
+    from infrastructure import operate  # noqa: PLC0415
 
-    environment = dict(os.environ)
-    if url is not None:
-        with elsewhere(url):
-            environment = storage.find(boto3.Session())
-    try:
+    with reaching(url):
         for name in queues or operate.PARKED:
-            parked, target = (environment.get(variable) for variable in operate.PARKED[name])
+            parked, target = (os.environ.get(variable) for variable in operate.PARKED[name])
             if parked is None or target is None:
                 variables = " and ".join(operate.PARKED[name])
                 raise click.ClickException(
@@ -100,8 +102,6 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
                 )
             moved = operate.redrive(boto3.Session().client("sqs"), parked, target)
             click.echo(f"{name}: {moved} messages moved")
-    except (BotoCoreError, ClientError) as error:
-        raise click.ClickException(f"AWS does not answer as it should: {error}") from error
 
 
 COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from chalicelib.core.limits import FORM, LIMITED, PLANS
+from infrastructure.reaching import at_aws, reaching
 
 if TYPE_CHECKING:
     from chalicelib.core.accounts import Permission, Roster
@@ -28,6 +29,7 @@ PERMISSIONS = (
     "domains",
 )
 """As `chalicelib.core.keys` names them; written down here too, so that asking for help need not load the service."""
+WRITTEN = f"TEXT is {FORM} (off: no limits; on: as if nothing were set). The names, and what is so by default:"
 OWN = ("statistics-read", "statistics-write")
 """What a key for a domain may do if nothing else is said."""
 
@@ -35,8 +37,13 @@ OWN = ("statistics-read", "statistics-write")
 def operating(command: F) -> F:
     """Gives a command the options that say where AWS is and whose keys and sites are meant."""
     account = click.option("--account", help="The id of the account; not needed where there is only one.")
-    aws = click.option("--aws", "url", help="The URL of the process that plays AWS for `countless serve`.")
-    return account(aws(command))
+    return account(at_aws()(command))
+
+
+def limits_named(said: str) -> str:
+    """The end of a command's help that says which limits there are, and how changes to them are written."""
+    rows = (f"  {name:<18} {f'{plan.requests}/{plan.seconds}':<10} {LIMITED[name]}" for name, plan in PLANS.items())
+    return f"{said}\n\n\b\n" + "\n".join(rows)
 
 
 @click.group(short_help="List, issue and revoke keys; change their limits.")
@@ -69,7 +76,12 @@ def list_keys(account: str | None, url: str | None) -> None:
     multiple=True,
     help=f"What it may do; may be given several times. With --domain: {' and '.join(OWN)}, unless said otherwise.",
 )
-@click.option("--limits", default="", help="Changes to the limits of requests with it, such as statistics:5000/3600.")
+@click.option(
+    "--limits",
+    default="",
+    metavar="TEXT",
+    help="Changes to the limits of requests with it, such as statistics:5000/3600; see `countless keys limits --help`.",
+)
 @operating
 def issue(  # noqa: PLR0913, PLR0917 - one argument for each option
     domain: str | None,
@@ -112,22 +124,29 @@ def revoke(key: str, account: str | None, url: str | None) -> None:
     with reaching(url, f"The account has no key {key}."):
         from chalicelib import wiring  # noqa: PLC0415
 
-        wiring.accounts().revoke_key(chosen(account).account.id, key)
-    click.echo(f"{key}: revoked")
+        roster = chosen(account)
+        before = _revoked(roster, key)
+        if not before:
+            wiring.accounts().revoke_key(roster.account.id, key)
+    click.echo(f"{key}: was revoked already" if before else f"{key}: revoked")
 
 
-@keys.command("limits", short_help="Change the limits of requests with a key.")
+@keys.command("limits", short_help="Change the limits of requests with a key.", epilog=limits_named(WRITTEN))
 @click.argument("key", metavar="ID")
 @click.argument("text", metavar="TEXT")
 @operating
 def limit_key(key: str, text: str, account: str | None, url: str | None) -> None:
     """Change the limits of requests with the key: changes to the deployment's plans, such as
-    statistics:5000/3600,api:none. An empty TEXT takes them back. In force everywhere within half a minute.
+    statistics:5000/3600,api:none. TEXT replaces all that was set for the key before; an empty one takes it back.
+    In force everywhere within half a minute.
     """
     with reaching(url, f"The account has no key {key}."):
         from chalicelib import wiring  # noqa: PLC0415
 
-        wiring.accounts().set_key_limits(chosen(account).account.id, key, text)
+        roster = chosen(account)
+        if _revoked(roster, key):
+            raise click.ClickException(f"{key} was revoked already: nothing can be requested with it.")
+        wiring.accounts().set_key_limits(roster.account.id, key, text)
     click.echo(f"{key}: {text or 'the limits of the deployment'}")
 
 
@@ -139,13 +158,14 @@ def sites() -> None:
     """
 
 
-@sites.command("limits", short_help="Change the limits of requests to a site.")
+@sites.command("limits", short_help="Change the limits of requests to a site.", epilog=limits_named(WRITTEN))
 @click.argument("code")
 @click.argument("text", metavar="TEXT")
 @operating
 def limit_site(code: str, text: str, account: str | None, url: str | None) -> None:
     """Change the limits of requests to the site with this code: changes to the deployment's plans, such as
-    count:20/1,export:none. An empty TEXT takes them back. In force everywhere within half a minute.
+    count:20/1,api:none. TEXT replaces all that was set for the site before; an empty one takes it back. In force
+    everywhere within half a minute.
     """
     with reaching(url):
         from chalicelib import wiring  # noqa: PLC0415
@@ -156,32 +176,6 @@ def limit_site(code: str, text: str, account: str | None, url: str | None) -> No
             raise click.ClickException(f"The account has no site {code}: {_listed(s.code for s in roster.sites())}")
         wiring.accounts().set_site_limits(roster.account.id, site.id, text)
     click.echo(f"{code}: {text or 'the limits of the deployment'}")
-
-
-@contextmanager
-def reaching(url: str | None, missing: str = "There is no such thing.") -> Iterator[None]:
-    """Asks AWS, or the process at `url` that plays it; what goes wrong is said in a line. `missing` is what to say of
-    what is not there.
-    """
-    import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-    from chalicelib.core.errors import Invalid, NotFound, Unavailable  # noqa: PLC0415
-    from infrastructure import storage  # noqa: PLC0415
-    from infrastructure.local.aws import elsewhere  # noqa: PLC0415
-
-    try:
-        if url is not None:
-            with elsewhere(url):
-                os.environ.update(storage.find(boto3.Session()))
-        yield
-    except NotFound as error:
-        raise click.ClickException(missing) from error
-    except Invalid as error:
-        raise click.UsageError(str(error)) from error
-    except (BotoCoreError, ClientError, Unavailable) as error:
-        hint = "" if url is not None else " (for a local service, give --aws URL)"
-        raise click.ClickException(f"AWS does not answer as it should: {error}{hint}") from error
 
 
 def chosen(account: str | None) -> Roster:
@@ -259,6 +253,21 @@ def _owner(roster: Roster) -> int:
         if user.role.administers:
             return user.id
     raise click.ClickException("The account has nobody who may have keys.")
+
+
+def _revoked(roster: Roster, key: str) -> bool:
+    """Whether the account's key with this id was ended before.
+
+    Raises:
+        NotFound: the account has no such key.
+    """
+    from chalicelib import wiring  # noqa: PLC0415
+    from chalicelib.core.errors import NotFound  # noqa: PLC0415
+
+    for found in wiring.accounts().keys(roster.account.id):
+        if found.id == key:
+            return found.revoked
+    raise NotFound("key")
 
 
 def _facet(roster: Roster, name: str) -> str:

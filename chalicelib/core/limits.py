@@ -36,20 +36,22 @@ class Window(NamedTuple):
 Plans = Mapping[str, Window]
 """Windows by name."""
 
-PLANS: Plans = {
-    window.name: window
-    for window in (
-        Window("count", 4, 1),
-        Window("api2", 500, 3600),
-        Window("api", 4, 1),
-        Window("api-count", 60, 120),
-        Window("export", 1, 3600),
-        Window("login", 20, 60),
-        Window("statistics", 1000, 3600),
-        Window("statistics-export", 10, 3600),
-    )
-}
+_TABLE = (
+    (Window("count", 4, 1), "the pixel /count, by address and browser"),
+    (Window("api2", 500, 3600), "other requests for page views, by address"),
+    (Window("api", 4, 1), "the same requests, in a shorter time"),
+    (Window("api-count", 60, 120), "POST /api/v0/count, by address"),
+    (Window("export", 1, 3600), "exports of page views, of which there are none yet"),
+    (Window("login", 20, 60), "logins, of which there are none yet"),
+    (Window("statistics", 1000, 3600), "requests for statistics, by key"),
+    (Window("statistics-export", 10, 3600), "new exports of statistics, by key"),
+)
+PLANS: Plans = {window.name: window for window, _ in _TABLE}
 """What everybody gets unless the deployment says otherwise (page-view contract, section 9; statistics contract)."""
+LIMITED: Mapping[str, str] = {window.name: what for window, what in _TABLE}
+"""What each of the plans limits, for those who are to choose one."""
+FORM = "NAME:REQUESTS/SECONDS or NAME:none, several by comma; on; off"
+"""How changes to plans are written, in short."""
 
 _CHANGE = re.compile(r"([a-z0-9-]+):(?:(none)|([1-9][0-9]{0,8})/([1-9][0-9]{0,6}))")
 
@@ -61,7 +63,7 @@ def plans(text: str) -> dict[str, Window]:
         ValueError: the text is none of these.
     """
     if text == "":
-        raise ValueError("not a limit: ''")
+        raise _no_limit(text)
     return changed(PLANS, text)
 
 
@@ -92,8 +94,12 @@ def _changes(text: str) -> tuple[tuple[str, Window | None], ...]:
 def _change(part: str) -> tuple[str, Window | None]:
     match = _CHANGE.fullmatch(part.strip())
     if match is None or match[1] not in PLANS:
-        raise ValueError(f"not a limit: {part!r}")
+        raise _no_limit(part)
     return match[1], None if match[2] else Window(match[1], int(match[3]), int(match[4]))
+
+
+def _no_limit(text: str) -> ValueError:
+    return ValueError(f"not a limit: {text!r} (write {FORM}; the names are {', '.join(PLANS)})")
 
 
 @dataclass(frozen=True, slots=True)

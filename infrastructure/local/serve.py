@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infrastructure.local import aws, credentials
+from infrastructure.reaching import answering
 
 if TYPE_CHECKING:
     from infrastructure.local.gateway import Gateway
@@ -65,23 +66,35 @@ def serve(options: Options) -> None:
     """Serve until a signal ends it; then return."""
     stop = Stop()
     stop.listen()
-    _look_for_port(options.host, options.port)
-    known = credentials.take(options.credentials) if options.credentials else None
+    look_for_port(options.host, options.port, ", or with make run PORT=...")
+    known = _known(options.credentials) if options.credentials else None
     _quiet()
     with _aws(options.aws):
         environment = _prepare(options)
         with _working(environment) as gateway:
-            _answer(gateway, options, known, stop)
+            written = _answer(gateway, options, known, stop)
     if options.credentials is not None and options.aws is None:
-        options.credentials.unlink(missing_ok=True)  # the account that it names is gone
+        credentials.withdraw(options.credentials, written)  # the account that it names is gone
     sys.stdout.flush()
     sys.stderr.flush()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         os._exit(0)  # a request still waits for an AWS that is gone: it must not keep us here
 
 
-def _look_for_port(host: str, port: int) -> None:
-    """Says at once, and plainly, that a port cannot be had.
+def _known(file: Path) -> credentials.Credentials | None:
+    """What an earlier run wrote into the file, which is out of the way then.
+
+    Raises:
+        click.BadParameter: something else stands there, or nothing can be written.
+    """
+    try:
+        return credentials.take(file)
+    except (credentials.NotOurs, OSError) as error:
+        raise click.BadParameter(str(error), param_hint="--credentials") from error
+
+
+def look_for_port(host: str, port: int, hint: str = "") -> None:
+    """Says at once, and plainly, that a port cannot be had; `hint` ends the sentence that says what to do.
 
     Raises:
         click.ClickException: somebody else listens there, or nobody may.
@@ -93,8 +106,7 @@ def _look_for_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise click.ClickException(
-                f"port {port} of {host} cannot be had ({error.strerror}); "
-                "choose another with --port, or with make run PORT=..."
+                f"port {port} of {host} cannot be had ({error.strerror}); choose another with --port{hint}"
             ) from error
 
 
@@ -117,18 +129,15 @@ def _aws(url: str | None) -> Iterator[None]:
 def _prepare(options: Options) -> dict[str, str]:
     """Make tables, queues, bucket and secrets where they are missing, and let the environment lead to them."""
     import boto3  # noqa: PLC0415 - only now does the environment say where AWS is
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
     from chalicelib import wiring  # noqa: PLC0415
     from infrastructure import storage  # noqa: PLC0415
 
-    try:
+    with answering(options.aws):
         environment = storage.create(boto3.Session(), visibility=storage.Visibility.all(VISIBILITY))
-    except BotoCoreError as error:
-        raise click.ClickException(f"AWS does not answer at {options.aws}: {error}") from error
-    os.environ.update(environment)
-    os.environ["COUNTLESS_LIMITS"] = options.limits
-    wiring.secrets().ensure()
+        os.environ.update(environment)
+        os.environ["COUNTLESS_LIMITS"] = options.limits
+        wiring.secrets().ensure()
     return environment
 
 
@@ -154,11 +163,19 @@ def _working(environment: dict[str, str]) -> Iterator[Gateway]:
         pump.stop()
 
 
-def _answer(gateway: Gateway, options: Options, known: credentials.Credentials | None, stop: Stop) -> None:
-    """Serve HTTP until told to stop; say how to use it once it answers."""
+def _answer(
+    gateway: Gateway, options: Options, known: credentials.Credentials | None, stop: Stop
+) -> credentials.Credentials | None:
+    """Serve HTTP until told to stop; say how to use it once it answers. Returns the keys, if it ever did.
+
+    Raises:
+        click.ClickException: they could not be written.
+    """
     from chalicelib import wiring  # noqa: PLC0415
     from infrastructure.local import demo  # noqa: PLC0415
     from infrastructure.local.server import Server  # noqa: PLC0415
+
+    told: list[credentials.Credentials] = []
 
     def ready(_host: str, port: int) -> None:
         shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - compared only
@@ -168,13 +185,18 @@ def _answer(gateway: Gateway, options: Options, known: credentials.Credentials |
             wiring.settings.cache_clear()
         keys = demo.ensure(wiring.accounts(), wiring.domains(), url, known, shown)
         if options.credentials is not None:
-            credentials.write(options.credentials, keys)
+            try:
+                credentials.write(options.credentials, keys)
+            except OSError as error:
+                raise click.ClickException(f"the keys cannot be written: {error}") from error
+        told.append(keys)
         click.echo(greeting(keys, options))
 
     server = Server(gateway, options.host, options.port, ready)
     stop.how = server.stop
     if not stop.asked:
         server.run()
+    return next(iter(told), None)
 
 
 def greeting(keys: credentials.Credentials, options: Options) -> str:

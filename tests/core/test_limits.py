@@ -1,11 +1,14 @@
 """Limits: the plans, windows in one process, and how spans are worded."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.errors import RateLimited
 from chalicelib.core.limits import (
+    LIMITED,
     PLANS,
     Local,
     Plans,
@@ -72,6 +75,19 @@ def test_a_window_that_is_open_is_measured_by_the_plan_of_now(before: int, after
     else:
         assert plan_step([window], record, 2_000).charges == ((window, record[window.slot]),)
     assert standing(window, record, 2_000).remaining == max(after - min(used, before), 0)
+
+
+def test_what_is_no_limit_is_told_with_the_form_and_every_name() -> None:
+    with pytest.raises(ValueError, match=re.escape("not a limit: 'exports:7/60' (")) as refusal:
+        plans("api:2/2,exports:7/60")
+    said = str(refusal.value)
+    assert all(word in said for word in ("NAME:REQUESTS/SECONDS", "NAME:none", "by comma", "on", "off"))
+    assert all(re.search(rf"[ ,]{name}[,)]", said) for name in PLANS)
+
+
+def test_everybody_may_read_what_each_limit_is_for() -> None:
+    assert list(LIMITED) == list(PLANS)
+    assert len({*LIMITED.values(), ""}) == len(PLANS) + 1
 
 
 @pytest.mark.parametrize("text", ["", "api", "api:", "api:0/1", "api:1/0", "nope:1/1", "api:1/1,", "ON"])

@@ -1,5 +1,6 @@
 """`countless keys` and `countless sites`: whoever lost a key gets another, and mistakes are told in a line."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from chalicelib.core import keys as core
 from chalicelib.core import passwords
 from chalicelib.core.accounts import STATISTICS, Permission
 from chalicelib.core.errors import Unauthenticated
+from chalicelib.core.limits import LIMITED, PLANS
 from infrastructure import commands
 from infrastructure import keys as operated
 from infrastructure.local import demo
@@ -119,6 +121,28 @@ def test_limits_of_keys_and_sites_are_changed_and_taken_back() -> None:
         assert run("sites", "limits", "LIMITED", text).output == f"LIMITED: {said}\n"
         assert wiring.accounts().key(made.token).limits == text
         assert [site.limits for site in wiring.accounts().roster(made.account.id).sites()] == [text]
+
+
+def test_a_key_that_was_revoked_already_is_said_to_be_and_has_no_limits_to_change() -> None:
+    made = new_account("ended")
+    key, _ = wiring.accounts().issue_key(made.account.id, made.user.id, "old", limits="api:9/1")
+    assert run("keys", "revoke", key.id).output == f"{key.id}: revoked\n"
+    again = run("keys", "revoke", key.id)
+    assert (again.exit_code, again.output) == (0, f"{key.id}: was revoked already\n")
+    said = error(run("keys", "limits", key.id, "api:2/2"))
+    assert said == f"{key.id} was revoked already: nothing can be requested with it."
+    [found] = [found for found in wiring.accounts().keys(made.account.id) if found.id == key.id]
+    assert (found.limits, found.revoked) == ("api:9/1", True)
+
+
+@pytest.mark.parametrize("group", ["keys", "sites"])
+def test_the_help_for_limits_says_which_there_are_and_that_a_text_replaces_the_one_before(group: str) -> None:
+    said = run(group, "limits", "--help").output
+    assert "TEXT replaces all that was set" in " ".join(said.split())
+    assert "NAME:REQUESTS/SECONDS" in said
+    for name, what in LIMITED.items():
+        plan = f"{PLANS[name].requests}/{PLANS[name].seconds}"
+        assert re.search(rf"^ *{name} +{plan} +{re.escape(what)}$", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

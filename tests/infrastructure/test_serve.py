@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from infrastructure.local.credentials import Credentials
 PATIENCE = 30
 """Seconds for a process to start on a machine that is busy with other tests; alone it takes about one."""
 KEYS = {"url", "account", "site_id", "domain", "domain_key", "api_token", "username", "password"}
+WRITTEN = Credentials("http://x", "a", 1, "d", "k", "t", "u", "p")
 
 
 class Process:
@@ -151,21 +154,77 @@ def test_an_aws_that_does_not_answer_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in printed
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"url": "x"}', '{"unknown": 1}'])
-def test_a_file_that_makes_no_sense_is_as_good_as_none(tmp_path: Path, text: str) -> None:
-    """Whatever stands in it, the service starts, and the file is out of the way until it answers."""
+def test_a_service_is_no_aws_and_is_told_to_be_none(tmp_path: Path) -> None:
+    with _serving(tmp_path / "first.json") as (_, keys):
+        process = Process("serve", "--port", "0", "--aws", keys["url"], "--credentials", str(tmp_path / "k.json"))
+        printed = process.popen.communicate(timeout=PATIENCE)[0]
+    assert process.popen.returncode == 1
+    [line] = printed.splitlines()
+    assert line.startswith(f"Error: {keys['url']} does not play AWS: it answers CreateTable with 404.")
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_file_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+    """The service starts, and the file is out of the way until it answers."""
     file = tmp_path / "keys.json"
     file.write_text(text, encoding="utf-8")
     assert credentials.take(file) is None
     assert not file.exists()
 
 
+@pytest.mark.parametrize("name", ["keys.json", ".keys.json.previous"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"notes",
+        b"{",
+        b"[]",
+        b"[" * 9999,
+        b'{"url": "x"}',
+        b'{"unknown": 1}',
+        b"\xff\x00",
+        json.dumps({**asdict(WRITTEN), "site_id": "1"}).encode(),
+        json.dumps({**asdict(WRITTEN), "mine": "1"}).encode(),
+        json.dumps(asdict(WRITTEN)).encode() + b" " * (1 << 16) + b"mine",
+    ],
+)
+def test_a_file_that_is_not_ours_stays(tmp_path: Path, name: str, text: bytes) -> None:
+    """In the place of the file, and in the place where an earlier one is kept."""
+    file = tmp_path / name
+    file.write_bytes(text)
+    with pytest.raises(credentials.NotOurs, match=re.escape(f"{file} exists and holds something else")):
+        credentials.take(tmp_path / "keys.json")
+    assert (list(tmp_path.iterdir()), file.read_bytes()) == ([file], text)
+
+
+def test_what_is_no_plain_file_is_not_ours(tmp_path: Path) -> None:
+    """Nothing is read from it: that might never end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(credentials.NotOurs, match="/pipe exists and holds something else"):
+        credentials.take(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_only_what_was_written_is_deleted_in_the_end(tmp_path: Path) -> None:
+    """Nor are the keys of another service that runs since."""
+    file = tmp_path / "keys.json"
+    credentials.write(file, WRITTEN)
+    credentials.withdraw(file, None)
+    credentials.withdraw(file, replace(WRITTEN, api_token="another"))
+    assert file.exists()
+    credentials.withdraw(file, WRITTEN)
+    assert not file.exists()
+    credentials.withdraw(file, WRITTEN)
+    file.write_text("notes", encoding="utf-8")
+    credentials.withdraw(file, WRITTEN)
+    assert file.read_text(encoding="utf-8") == "notes"
+
+
 def test_written_credentials_are_found_again(tmp_path: Path) -> None:
     """Also by a third run, if the second ended before it served."""
     file = tmp_path / "keys.json"
-    written = Credentials("http://x", "a", 1, "d", "k", "t", "u", "p")
-    credentials.write(file, written)
-    assert credentials.take(file) == written
-    assert credentials.take(file) == written
-    credentials.write(file, written)
+    credentials.write(file, WRITTEN)
+    assert credentials.take(file) == WRITTEN
+    assert credentials.take(file) == WRITTEN
+    credentials.write(file, WRITTEN)
     assert list(tmp_path.iterdir()) == [file]
