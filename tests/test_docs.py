@@ -117,8 +117,14 @@ def test_the_limits_in_the_readme_are_those_that_everybody_gets() -> None:
     """And the example of others is one."""
     plans = limits.plans("on")
     said = (
-        f"{plans['api'].requests} requests a second and {plans['api2'].requests} an hour, "
-        f"{plans['api-count'].requests} in two minutes"
+        f"{plans['api'].requests} requests a second and {plans['api2'].requests} an hour (`api`, `api2`), "
+        f"{plans['api-count'].requests} in two minutes for `POST /api/v0/count` (`api-count`), and for `/count` "
+        f"{plans['count'].requests} a second"
+    )
+    assert said in " ".join(README.split())
+    said = (
+        f"{plans['statistics'].requests:,} requests an hour (`statistics`), and {plans['statistics-export'].requests} "
+        "exports (`statistics-export`)"
     )
     assert said in " ".join(README.split())
     assert (plans["api"].seconds, plans["api2"].seconds, plans["api-count"].seconds) == (1, 3600, 120)

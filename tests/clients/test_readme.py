@@ -134,6 +134,16 @@ def test_statistics_are_counted_read_and_plotted(service: Service) -> None:
 
 
 @needs_curl
+def test_a_domain_is_made_with_a_key(service: Service) -> None:
+    """Which is shown, and opens it."""
+    [make] = commands(block("/v1/api/domains"))
+    made = json.loads(_run(make, service))
+    assert made["name"] == "shop.example"
+    found = httpx.get(f"{service.url}/v1/api/statistics", headers={"Authorization": f"Bearer {made['key']}"})
+    assert (found.status_code, found.json()) == (200, [])
+
+
+@needs_curl
 def test_an_export_is_asked_for_and_downloaded(service: Service, tmp_path: Path) -> None:
     """With `curl -L`, as the text says, without a key."""
     [add, _] = commands(block("order-4711"))
