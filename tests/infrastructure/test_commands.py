@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from infrastructure import commands, storage
+from infrastructure import commands, operate, storage
 from infrastructure.commands import redrive, serve
 from infrastructure.local import serve as local
 from infrastructure.local.aws import moto_server
@@ -200,3 +200,10 @@ def test_redrive_says_what_it_needs_to_know(monkeypatch: pytest.MonkeyPatch) -> 
     result = CliRunner().invoke(redrive, ["ingest"])
     assert result.exit_code == 1
     assert "COUNTLESS_PARKED_QUEUE and COUNTLESS_INGEST_QUEUE must say where the queues are" in result.output
+
+
+def test_every_queue_that_has_a_parked_one_can_be_named() -> None:
+    """The command writes their names down a second time."""
+    [queues] = [parameter for parameter in redrive.params if parameter.name == "queues"]
+    assert isinstance(queues.type, click.Choice)
+    assert list(queues.type.choices) == list(operate.PARKED)
