@@ -18,31 +18,30 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib.core import statistics
 from chalicelib.core.accounts import Scope
-from chalicelib.core.errors import CountlessError, NotFound, Taken, Unavailable
+from chalicelib.core.errors import CountlessError, NotFound, Unavailable
 from chalicelib.core.statistics import NEWEST, Dated, Group, Once, Page, Rows, Span, Statistic, Update
 
 from . import calls, removals, updates
-from .calls import Cancelled, Item, Key
-from .lookup import Guesses, Look, Place, Reference, Tables, group, missing, place
+from .calls import Cancelled, Item
+from .groups import Groups, gone, pointer_gone
+from .lookup import Look, Place, Reference, Tables, group, missing, place
+from .removals import FIRST, LAST
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-_GUESSES = 20_000
-_REMEMBERED = 86_400.0
 _FIRST_MONTHS = 13
 """Months read at first for the newest days: more than a year's worth, should every day have a value."""
 _FEW = 50
 """Statistics that are read at once, even if less are wanted, where deleted groups are in the way."""
-FIRST, LAST = removals.FIRST, removals.LAST
 
 
-class Statistics:
-    """The store."""
+class Statistics(Groups):
+    """The store: groups, the statistics in them, and their values."""
 
     def __init__(
         self,
@@ -51,156 +50,8 @@ class Statistics:
         tables: Tables,
         clock: Callable[[], float],
     ) -> None:
-        self._dynamodb = dynamodb
-        self._tables = tables
-        self._clock = clock
-        self._guesses: Guesses = Guesses(_GUESSES, _REMEMBERED, clock)
+        super().__init__(dynamodb, tables, clock)
         self._updates = updates.Updates(dynamodb, dynamodb_once, tables, clock, self)
-
-    def look(self, scope: Scope) -> Look:
-        """What a call begins with: nothing read yet."""
-        return Look(self._dynamodb, self._tables, scope, self._guesses)
-
-    # Groups
-
-    def groups(self, scope: Scope, limit: int, after: str = "") -> Page[Group]:
-        """The domain's groups by id."""
-        self.look(scope).alive()
-        low = f"group#{after}{FIRST}" if after else "group#"
-        found = calls.query(
-            self._dynamodb, self._tables.statistics, removals.partition(scope), low, f"group#{LAST}", Limit=limit + 1
-        )
-        entries = tuple(group(item) for item in islice(found, limit + 1))
-        return Page(entries[:limit], entries[limit - 1].id if len(entries) > limit else None)
-
-    def group(self, scope: Scope, ref: str) -> Group:
-        """The group with this name, else with this id.
-
-        Raises:
-            NotFound: there is none.
-        """
-        found = self.look(scope).group(ref)
-        if found is None:
-            raise NotFound("group")
-        return found
-
-    def create_group(self, scope: Scope, name: str) -> Group:
-        """A new group. `name` keeps the rules (`core.statistics.name`).
-
-        Raises:
-            Taken: the domain has a group of this name.
-        """
-        self.look(scope).alive()
-        made, new = self.ensure_group(scope, name)
-        if not new:
-            raise _taken(name)
-        return made
-
-    def ensure_group(self, scope: Scope, name: str) -> tuple[Group, bool]:
-        """The group of this name, made if it is not there, and whether it was made now."""
-        now = int(self._clock())
-        new = Group(statistics.group_id(self._clock()), name, 0, now, now)
-        pointer = self._tables.group_name(scope, name)
-        for _ in range(calls.TRIES):
-            try:
-                calls.transact(self._dynamodb, [_new(pointer, id=new.id), _new_group(self._tables, scope, new)])
-            except Cancelled as cancelled:
-                there = cancelled.items[0]
-                if there is None:  # it went while we looked
-                    continue
-                if there["id"]["S"] == new.id:  # our own doing: its answer was lost
-                    return new, True
-                found = self.look(scope).group(name)
-                if found is not None:
-                    return found, False
-            else:
-                return new, True
-        raise Unavailable("a group comes and goes")
-
-    def update_group(self, scope: Scope, ref: str, name: str) -> Group:
-        """Renames a group, or makes it if `ref` is a name that no group has (statistics contract, rule 1).
-
-        Raises:
-            NotFound: `ref` is an id, of no group.
-            Taken: another group has the name.
-        """
-        for _ in range(calls.TRIES):
-            found = self.look(scope).group(ref)
-            if found is None:
-                if statistics.is_group_id(ref):
-                    raise NotFound("group")
-                made, new = self.ensure_group(scope, name)
-                if new or name == ref:  # somebody else may just have made it
-                    return made
-                raise _taken(name)
-            if found.name == name:
-                return found
-            if (renamed := self._rename(scope, found, name)) is not None:
-                return renamed
-        raise Unavailable("a group changes all the time")
-
-    def _rename(self, scope: Scope, found: Group, name: str) -> Group | None:
-        """The group under its new name; None if it is not any more what it was when it was found."""
-        now = int(self._clock())
-        head = self._tables.group(scope, found.id)
-        new_name = self._tables.group_name(scope, name)
-        try:
-            calls.transact(
-                self._dynamodb,
-                [
-                    _pointer_gone(self._tables.group_name(scope, found.name), found.id),
-                    _new(new_name, id=found.id),
-                    {
-                        "Update": {
-                            "TableName": head.table,
-                            "Key": head.words,
-                            "UpdateExpression": "SET #name = :name, #updated = :now",
-                            "ConditionExpression": "attribute_exists(pk) AND #name = :before",
-                            "ExpressionAttributeNames": {"#name": "name", "#updated": "updated"},
-                            "ExpressionAttributeValues": {
-                                ":name": {"S": name},
-                                ":now": {"N": str(now)},
-                                ":before": {"S": found.name},
-                            },
-                        }
-                    },
-                ],
-            )
-        except Cancelled as cancelled:
-            there = cancelled.items[1]
-            if there is not None and there["id"]["S"] != found.id:
-                raise _taken(name) from None
-            again = self.look(scope).item(head)  # ours perhaps, whose answer was lost
-            return group(again) if again is not None and again["name"]["S"] == name else None
-        return Group(found.id, name, found.statistics, found.created_at, now)
-
-    def delete_group(self, scope: Scope, ref: str) -> Group:
-        """Deletes a group with all that it has. What hangs on it is removed later (`removals`).
-
-        Raises:
-            NotFound: there is none.
-        """
-        mark = secrets.token_hex(8)
-        for _ in range(calls.TRIES):
-            found = self.look(scope).group(ref)
-            if found is None:
-                raise NotFound("group")
-            try:
-                calls.transact(
-                    self._dynamodb,
-                    [
-                        _pointer_gone(self._tables.group_name(scope, found.name), found.id),
-                        _gone(self._tables.group(scope, found.id)),
-                        removals.entry(self._tables.statistics, scope, found.id, self._clock(), mark),
-                    ],
-                )
-            except Cancelled:
-                if not self._is_ours(scope, found.id, mark):
-                    continue
-            return found
-        raise Unavailable("a group changes all the time")
-
-    # Statistics
 
     def statistics(self, scope: Scope, limit: int, after: str = "", group: str = "") -> Page[Statistic]:
         """The domain's statistics, or a group's, by id; each shows its newest day.
@@ -370,23 +221,17 @@ class Statistics:
                 calls.transact(
                     self._dynamodb,
                     [
-                        _pointer_gone(self._tables.statistic_name(scope, found.group.id, found.name), found.id),
-                        _gone(self._tables.statistic(scope, found.id)),
+                        pointer_gone(self._tables.statistic_name(scope, found.group.id, found.name), found.id),
+                        gone(self._tables.statistic(scope, found.id)),
                         updates.counted(self._tables.group(scope, found.group.id), -1),
                         removals.entry(self._tables.statistics, scope, found.id, self._clock(), mark),
                     ],
                 )
             except Cancelled:
-                if not self._is_ours(scope, found.id, mark):
+                if not self.is_ours(scope, found.id, mark):
                     continue
             return before
         raise Unavailable("a statistic changes all the time")
-
-    def _is_ours(self, scope: Scope, target: str, mark: str) -> bool:
-        """Whether it was our own transaction that deleted this, though its answer was lost."""
-        key = removals.key(self._tables.statistics, scope, target)
-        entry = calls.fetch(self._dynamodb, [key])[key]
-        return entry is not None and entry["mark"]["S"] == mark
 
     # Exports
 
@@ -487,43 +332,3 @@ def _plain(number: str) -> str:
 
 def _labels(found: Place) -> tuple[str, str, str, str]:
     return found.group.id, found.group.name, found.id, found.name
-
-
-def _taken(name: str) -> Taken:
-    return Taken(f'name: there is a group "{name}" already')
-
-
-def _new(key: Key, **texts: str) -> dict[str, Any]:
-    """The member of a transaction that makes an item of texts."""
-    item: dict[str, Any] = {**key.words, **{name: {"S": value} for name, value in texts.items()}}
-    return {"Put": {"TableName": key.table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
-
-
-def _new_group(tables: Tables, scope: Scope, new: Group) -> dict[str, Any]:
-    member = _new(tables.group(scope, new.id), name=new.name)
-    member["Put"]["Item"] |= {
-        "statistics": {"N": "0"},
-        "created": {"N": str(new.created_at)},
-        "updated": {"N": str(new.updated_at)},
-    }
-    return member
-
-
-def _gone(key: Key) -> dict[str, Any]:
-    """The member of a transaction that deletes an item, which must be there."""
-    return {
-        "Delete": {"TableName": key.table, "Key": key.words, "ConditionExpression": "attribute_exists(pk)"},
-    }
-
-
-def _pointer_gone(key: Key, number: str) -> dict[str, Any]:
-    """The member of a transaction that deletes a name, which must still be this one's."""
-    return {
-        "Delete": {
-            "TableName": key.table,
-            "Key": key.words,
-            "ConditionExpression": "#id = :id",
-            "ExpressionAttributeNames": {"#id": "id"},
-            "ExpressionAttributeValues": {":id": {"S": number}},
-        }
-    }

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import statistics
 from chalicelib.core.accounts import Scope
@@ -22,6 +22,7 @@ from chalicelib.core.statistics import Dated, Group, Method, Once, Statistic, Up
 
 from . import calls
 from .calls import Cancelled, Item, Key
+from .groups import Groups
 from .lookup import Look, Place, Reference, Tables, missing
 
 if TYPE_CHECKING:
@@ -46,16 +47,6 @@ class _LostError(Exception):
     def __init__(self, reason: Unavailable) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-class Groups(Protocol):
-    """Where groups come from."""
-
-    def look(self, scope: Scope) -> Look:
-        """What a call begins with."""
-
-    def ensure_group(self, scope: Scope, name: str) -> tuple[Group, bool]:
-        """The group of this name, made if it is not there."""
 
 
 class Updates:
