@@ -22,7 +22,7 @@ from chalicelib.core.accounts import (
 )
 from chalicelib.core.errors import Invalid, NotFound, Taken, Unauthenticated, Unavailable, Uncertain
 from chalicelib.core.keys import Key
-from chalicelib.core.statistics import Page
+from chalicelib.core.pages import Page
 from chalicelib.settings import Settings
 
 from . import calls, records, removals

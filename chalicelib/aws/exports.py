@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError,
 
 from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.exports import REMEMBERED, Job, Look, Lost, Part, Progress, State, disposition
-from chalicelib.core.statistics import Page
+from chalicelib.core.pages import Page
 
 from . import calls
 from .calls import Item, Key

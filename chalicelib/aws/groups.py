@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.core import statistics
 from chalicelib.core.accounts import Scope
 from chalicelib.core.errors import NotFound, Taken, Unavailable
-from chalicelib.core.statistics import Group, Page
+from chalicelib.core.pages import Page
+from chalicelib.core.statistics import Group
 
 from . import calls, removals
 from .calls import Cancelled, Key
@@ -105,6 +106,8 @@ class Groups:
                 if new or name == ref:  # somebody else may just have made it
                     return made
                 raise _taken(name)
+            if ref not in (found.name, found.id):
+                continue  # it was given another name while we looked
             if found.name == name:
                 return found
             if (renamed := self._rename(scope, found, name)) is not None:

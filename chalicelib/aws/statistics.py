@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from chalicelib.core import statistics
 from chalicelib.core.accounts import Scope
 from chalicelib.core.errors import CountlessError, NotFound, Unavailable
-from chalicelib.core.statistics import NEWEST, Dated, Group, Once, Page, Rows, Span, Statistic, Update
+from chalicelib.core.pages import Page
+from chalicelib.core.statistics import NEWEST, Dated, Group, Once, Rows, Span, Statistic, Update
 
 from . import calls, removals, updates
 from .calls import Cancelled, Item

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from . import ids
 from .errors import Conflict, NotFound, Unavailable
-from .statistics import LARGEST_PAGE, Page
+from .pages import LARGEST_PAGE, Page
 
 PREFIX = "exp_"
 KEPT = 86_400

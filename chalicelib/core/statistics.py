@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from itertools import groupby
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from . import ids
 from .errors import Invalid, Taken
@@ -24,7 +24,6 @@ LONGEST_NAME = 200
 NEWEST = 366
 """How many days' values an answer holds if no range is asked for."""
 LARGEST_BATCH = 500
-LARGEST_PAGE = 1000
 EXACT = Context(prec=100)
 """Precise enough for every sum, difference and bound that appears here."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -140,17 +139,6 @@ class Rows(NamedTuple):
     after: str
     """Names the last that the batch holds: where to go on."""
     rows: list[Row]
-
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some entries of a list, in the order of their ids, and the id to go on after; None at the end."""
-
-    entries: tuple[T, ...]
-    after: str | None
 
 
 # Names, days and numbers

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from chalicelib.core import statistics
 from chalicelib.core.errors import Invalid, TooLarge
-from chalicelib.core.statistics import LARGEST_BATCH, LARGEST_PAGE, Interval, Method, Once, Span, Update
+from chalicelib.core.pages import LARGEST_PAGE
+from chalicelib.core.statistics import LARGEST_BATCH, Interval, Method, Once, Span, Update
 
 Query = Mapping[str, Sequence[str]]
 PAGE = 100

@@ -19,7 +19,8 @@ from typing import Any
 from chalicelib.core.errors import Conflict
 from chalicelib.core.exporting import Exporter, Outcome
 from chalicelib.core.exports import Exports, Job, Look, Ports, State
-from chalicelib.core.statistics import Page, Rows
+from chalicelib.core.pages import Page
+from chalicelib.core.statistics import Rows
 from chalicelib.statistics.exports import Csv
 
 MONTHS = 1_000

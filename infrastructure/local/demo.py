@@ -11,7 +11,7 @@ from chalicelib.aws.tables import UserDocument
 from chalicelib.core import passwords
 from chalicelib.core.accounts import EVERYTHING, STATISTICS, Site
 from chalicelib.core.errors import NotFound, Unauthenticated
-from chalicelib.core.statistics import LARGEST_PAGE
+from chalicelib.core.pages import LARGEST_PAGE
 from infrastructure.local.credentials import Credentials
 
 CODE = "demo"
