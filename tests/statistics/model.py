@@ -120,8 +120,7 @@ class Domain:
     def _values(self, number: int) -> dict[str, Decimal]:
         """Those of a statistic that can be found; of others, nobody will ask."""
         one = self.series[number]
-        found = one.owner in self.names.values() and number in self.heads[one.owner].members.values()
-        return dict(one.values) if found else {}
+        return dict(one.values) if self.has((one.owner, number)) else {}
 
     # Finding and making
 
@@ -147,6 +146,10 @@ class Domain:
         if ref in members:
             return owner, members[ref]
         return next(((owner, number) for number in members.values() if self.series[number].id == ref), None)
+
+    def has(self, found: tuple[int, int]) -> bool:
+        """Whether group and statistic can still be found."""
+        return found[0] in self.names.values() and found[1] in self.heads[found[0]].members.values()
 
     def make_group(self, name: str) -> int:
         """A new group."""
@@ -361,15 +364,24 @@ def deleting_day(group: str, statistic: str, day: str) -> list[Step]:
 def purging(group: str, statistic: str) -> list[Step]:
     """The steps of the deletion of a statistic."""
 
-    def purge(domain: Domain, _: Context_) -> Plain | None:
-        found = domain.statistic(group, statistic)
-        if found is None:
-            return error("NotFound")
-        told = domain.told(*found, values=True)
-        del domain.heads[found[0]].members[told[3]]
+    def find(domain: Domain, context: Context_) -> Plain | None:
+        context["found"] = domain.statistic(group, statistic)
+        return error("NotFound") if context["found"] is None else None
+
+    def read(domain: Domain, context: Context_) -> Plain | None:
+        if not domain.has(context["found"]):
+            raise Again
+        context["label"] = domain.told(*context["found"], values=True)
+        return None
+
+    def purge(domain: Domain, context: Context_) -> Plain | None:
+        if not domain.has(context["found"]):
+            raise Again
+        told: Plain = context["label"]
+        del domain.heads[context["found"][0]].members[told[3]]
         return told
 
-    return [_alive, purge]
+    return [_alive, find, read, purge]
 
 
 def creating_group(name: str) -> list[Step]:
@@ -484,21 +496,26 @@ def _explained(state: State, done: Done, meanwhile: list[Done]) -> Iterator[Stat
                 return
         yield state
         return
-    yield from _walk(state, done, meanwhile, 0, {}, finished=False)
+    others = [other for other in meanwhile if other.steps]
+    yield from _walk(state, done, others, 0, {}, set(), finished=False)
 
 
-def _walk(  # noqa: C901 - where it stands, in all respects
-    state: State, done: Done, meanwhile: list[Done], at: int, context: Context_, *, finished: bool
+def _walk(  # noqa: C901, PLR0917 - where it stands, in all respects
+    state: State, done: Done, meanwhile: list[Done], at: int, context: Context_, been: set[str], *, finished: bool
 ) -> Iterator[State]:
+    here = repr((state, len(meanwhile), at, context, finished))
+    if here in been:
+        return
+    been.add(here)
     loose = any(other.steps for other in meanwhile) or bool(context.get("loose"))
     context = {**context, "loose": loose}
     if not meanwhile and (finished or done.answer is None):
         yield state
     if meanwhile:
         for after in _explained(state, meanwhile[0], []):
-            yield from _walk(after, done, meanwhile[1:], at, {**context, "disturbed": True}, finished=finished)
+            yield from _walk(after, done, meanwhile[1:], at, {**context, "disturbed": True}, been, finished=finished)
     if context.get("disturbed") and at > 0 and not finished:  # it finds that things have changed, and begins anew
-        yield from _walk(state, done, meanwhile, 0, {"loose": loose}, finished=False)
+        yield from _walk(state, done, meanwhile, 0, {"loose": loose}, been, finished=False)
     if finished or at == len(done.steps):
         return
     after = [domain.copy() for domain in state]
@@ -508,12 +525,12 @@ def _walk(  # noqa: C901 - where it stands, in all respects
     except Again:
         return
     if told is None:
-        yield from _walk(after, done, meanwhile, at + 1, inner, finished=False)
+        yield from _walk(after, done, meanwhile, at + 1, inner, been, finished=False)
     elif done.answer is None:
         if not (done.untouched and told[0] != "error"):
-            yield from _walk(after, done, meanwhile, at, inner, finished=True)
+            yield from _walk(after, done, meanwhile, at, inner, been, finished=True)
     elif after[done.domain].explains(told, done.answer, loose=loose):
-        yield from _walk(after, done, meanwhile, at, inner, finished=True)
+        yield from _walk(after, done, meanwhile, at, inner, been, finished=True)
 
 
 __all__ = ["Change", "Domain", "Done", "State", "plain", "possible"]

@@ -648,12 +648,77 @@ def _test(
         history.finish()
 
 
+_ONE: tuple[Operation, ...] = (
+    *(("update", ("G", "x", method, Decimal("0.1"), DAYS[0]), None) for method in Method),
+    ("update", ("G", "x", Method.ADD, Decimal("0.1"), DAYS[0]), "k1"),
+    ("update", ("G", "x", Method.CREATE, Decimal("0.1"), "2026-02-01"), "k1"),
+    ("update", ("G", "z", Method.CREATE, Decimal("0.1"), DAYS[0]), "k1"),
+    ("update", ("N", "z", Method.DECREMENT, Decimal("0.1"), DAYS[0]), None),
+    ("batch", [(g, "x", Method.ADD, Decimal(7), DAYS[0]) for g in ("G", "N", "G")], "k1"),
+    ("batch", [("G", n, Method.SUBTRACT, Decimal(7), DAYS[0]) for n in ("x", "z")], None),
+    ("delete day", "G", "x", DAYS[0]),
+    ("purge", "G", "x"),
+    ("create group", "N"),
+    ("rename", "G", "N"),
+    ("rename", "N", "N"),
+    ("delete group", "G"),
+    ("statistic", "G", "x"),
+    ("delete domain",),
+)
+"""Each kind of operation, on a group G that has a statistic x with a value."""
+_RIVALS: tuple[Operation, ...] = (("same",), ("rival",), ("purge", "G", "x"), ("delete group", "G"))
+_POSITIONS = 5
+
+
+@contextmanager
+def _beginning() -> Iterator[History]:
+    with _history(Aimed([]), [], None) as history:
+        history.perform(0, 0, ("update", ("G", "x", Method.SET, Decimal(1), DAYS[0]), None))
+        history.perform(1, 0, ("update", ("G", "y", Method.SET, Decimal(2), DAYS[0]), None))
+        yield history
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("operation", _ONE, ids=str)
+class TestEach:
+    """What the histories meet by chance, one by one."""
+
+    @pytest.mark.parametrize("others", [_RIVALS, pytest.param(_ONE, marks=pytest.mark.prove)], ids=["rivals", "all"])
+    def test_another_may_come_at_any_moment_of_it(self, others: tuple[Operation, ...], operation: Operation) -> None:
+        """The same once more, the same without its key, or a deletion that its removal follows at once."""
+        for other in others:
+            for position in range(_POSITIONS):
+                with _beginning() as history:
+                    history.others = [other]
+                    history.faults.plan = [(position, INTERLEAVE, False)]
+                    history.perform(0, 0, operation)
+                    if history.others:
+                        break  # it had ended before
+                    history.finish()
+
+    @pytest.mark.parametrize(
+        "kind", [AFTER, *(pytest.param(kind, marks=pytest.mark.prove) for kind in (BEFORE, THROTTLE, CRASH_AFTER))]
+    )
+    def test_it_may_fail_at_any_moment_and_be_tried_again(self, operation: Operation, kind: int) -> None:
+        """Once, or for so long that what follows fails, too."""
+        for position in range(_POSITIONS):
+            for then in ((), (BEFORE,)):
+                with _beginning() as history:
+                    history.faults.plan = [(position, kind, True), *((0, more, True) for more in then)]
+                    history.perform(0, 0, operation)
+                    history.faults.plan = []
+                    history.look()
+                    if operation[0] != "delete domain":
+                        history.perform(1, 0, operation)
+                    history.finish()
+
+
 @pytest.mark.usefixtures("world")
 class TestModel:
     """Each history: processes die, calls fail before and after they act, others come between any two of them."""
 
     @pytest.mark.parametrize("share", range(2))
-    @_profile(80)
+    @_profile(45)
     @any_history
     def test_whatever_happens_values_are_what_plain_arithmetic_says(
         self, share: int, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
@@ -689,7 +754,7 @@ class TestModel:
             ] * 2
             assert history.states[0][0].series[0].values == {DAYS[0]: Decimal(0)}
 
-    @_profile(25)
+    @_profile(15)
     @any_history
     def test_so_it_is_for_clients_of_the_api(
         self, app: Chalice, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
