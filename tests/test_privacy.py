@@ -348,7 +348,7 @@ COUNTED = {"no_sessions": True, "hits": [{"path": "/planted"}]}
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_another_accounts_site_is_as_good_as_none(
-    ann: Person, bob: Person, alone: World, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+    ann: Person, bob: Person, alone: World, monkeypatch: pytest.MonkeyPatch, *, method: str, path: str
 ) -> None:
     """By its code it is not found, in the very words for a site that does not exist; nothing is counted."""
     now = wiring.now()
