@@ -15,7 +15,9 @@ from chalicelib import wiring
 from chalicelib.aws.accounts import Created
 from infrastructure import storage
 from infrastructure.local import simulation
+from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
+from tests.dynamo import standing_in
 from tests.front import FrontDoor
 
 
@@ -90,3 +92,22 @@ def owner(world: World) -> Created:
         domain=f"{name}.example",
         cname=f"{name}.example",
     )
+
+
+@pytest.fixture(scope="module")
+def quick(app: Chalice) -> Iterator[Chalice]:
+    """The whole service over tables in memory, for modules that make many requests."""
+    with standing_in():
+        wiring.forget()
+        yield app
+    wiring.forget()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The simulated bucket over real HTTP, to which presigned links lead."""
+    with moto_server("127.0.0.1", 0) as url, monkeypatch.context() as patch:
+        patch.setenv("COUNTLESS_FILES_URL", url)
+        wiring.forget()
+        yield
+    wiring.forget()

@@ -1,7 +1,6 @@
 """Who is let in where: every endpoint of every surface with every kind of credential (the table is `endpoints`)."""
 
 import base64
-from collections.abc import Iterator
 
 import pytest
 from chalice.app import Chalice
@@ -9,7 +8,6 @@ from chalice.app import Chalice
 from chalicelib import wiring
 from chalicelib.core.accounts import EVERYTHING, Permission
 from chalicelib.core.keys import named
-from tests.dynamo import standing_in
 from tests.endpoints import ELSEWHERE, ENDPOINTS, NOTHING, PAGEVIEWS, PUBLIC, STATISTICS, SURFACES, Endpoint, Parameters
 from tests.front import FrontDoor
 from tests.people import Person, settle
@@ -18,24 +16,14 @@ every = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
 _made: dict[tuple[int, int], Parameters] = {}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick(app: Chalice) -> Iterator[None]:
-    """Tables in memory: many requests are made here, and all of them again whenever anything changes."""
-    assert app
-    with standing_in():
-        wiring.forget()
-        yield
-    wiring.forget()
+@pytest.fixture(scope="module")
+def somebody(quick: Chalice) -> Person:
+    return settle(FrontDoor(quick))
 
 
 @pytest.fixture(scope="module")
-def somebody(app: Chalice) -> Person:
-    return settle(FrontDoor(app))
-
-
-@pytest.fixture(scope="module")
-def stranger(app: Chalice) -> Person:
-    return settle(FrontDoor(app))
+def stranger(quick: Chalice) -> Person:
+    return settle(FrontDoor(quick))
 
 
 def lasting(endpoint: Endpoint, person: Person) -> Parameters:

@@ -1,13 +1,12 @@
 """The promises of the log, over generated histories in which everything goes wrong."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
@@ -18,6 +17,7 @@ from chalicelib.core.messages import Message
 from chalicelib.core.segments import FIRST
 from tests.core.world import KINDS, Faults, Naive, Universe, struck
 from tests.dynamo import Aws, Dynamo, moto
+from tests.histories import histories
 
 Operation = tuple[str, Any, Any]
 _streams = count(1)
@@ -169,16 +169,6 @@ def _folded(universe: Universe) -> bool:
     return not segments or read_manifest(wiring.rollups(), universe.stream).watermark == segments[-1].number
 
 
-def _profile(examples: int) -> settings:
-    shrink = "SHRINK" in os.environ
-    return settings(
-        max_examples=int(os.environ.get("HISTORIES", examples)),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[phase for phase in Phase if shrink or phase is not Phase.shrink],
-    )
-
-
 any_history = given(st.lists(operations, max_size=25), faults, st.sampled_from((1, 2, 3, 20_000)))
 
 
@@ -187,7 +177,7 @@ class TestInvariants:
     """Each history: messages come twice, late and in any order; processes die; calls fail before and after they act."""
 
     @pytest.mark.parametrize("share", range(4))
-    @_profile(500)
+    @histories(350)
     @any_history
     def test_whatever_happens_everything_accepted_is_counted_once(
         self, share: int, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
@@ -196,7 +186,7 @@ class TestInvariants:
         assert share >= 0
         _test(script, plan, segment_hits, Dynamo(late=len(script) % 3 == 0, page=len(plan) % 3 or None))
 
-    @_profile(30)
+    @histories(30)
     @any_history
     def test_so_it_is_on_moto(
         self, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
@@ -205,7 +195,7 @@ class TestInvariants:
         _test(script, plan, segment_hits, moto)
 
     @pytest.mark.prove
-    @_profile(20_000)
+    @histories(20_000)
     @any_history
     def test_so_it_is_for_as_long_as_one_cares_to_try(
         self, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int

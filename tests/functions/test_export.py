@@ -20,7 +20,6 @@ from chalicelib.core.accounts import Scope
 from chalicelib.core.errors import NotFound, Unauthenticated, Unavailable
 from chalicelib.core.exports import Job, State
 from chalicelib.core.statistics import Method, Rows, Update
-from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
 from tests.conftest import World
 
@@ -35,16 +34,6 @@ def scope(owner: Created) -> Scope:
         for number, day in enumerate(("2025-12-31", "2026-01-01", "2026-01-02")):
             wiring.statistics().update(found, Update(group, name, Method.SET, Decimal(number) / 8, day))
     return found
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The simulated bucket over real HTTP, to which presigned links lead."""
-    with moto_server("127.0.0.1", 0) as url, monkeypatch.context() as patch:
-        patch.setenv("COUNTLESS_FILES_URL", url)
-        wiring.forget()
-        yield
-    wiring.forget()
 
 
 def begin(scope: Scope, **parameters: str) -> Job:

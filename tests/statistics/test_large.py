@@ -19,7 +19,6 @@ from chalicelib.core.accounts import Scope
 from chalicelib.core.exports import State
 from chalicelib.core.statistics import Dated, Interval, Method, Span, Statistic, Update, buckets
 from chalicelib.functions import export
-from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
 from tests.conftest import World
 from tests.core.exporting import CRASH_AFTER, CRASH_BEFORE, PART, Stage, Strike
@@ -173,16 +172,6 @@ def test_an_export_goes_on_where_another_stopped(large: Large) -> None:
     batches = list(wiring.statistics().rows(large.scope))
     middle = len(batches) // 3
     assert list(wiring.statistics().rows(large.scope, after=batches[middle].after)) == batches[middle + 1 :]
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The simulated bucket over real HTTP, to which presigned links lead."""
-    with moto_server("127.0.0.1", 0) as url, monkeypatch.context() as patch:
-        patch.setenv("COUNTLESS_FILES_URL", url)
-        wiring.forget()
-        yield
-    wiring.forget()
 
 
 def test_the_file_that_a_client_downloads_is_the_whole_domain_row_by_row(

@@ -1,7 +1,6 @@
 """Whatever is done to statistics, in whatever order, with whatever going wrong: they are what plain arithmetic says."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ import orjson
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from chalice.app import Chalice
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from chalicelib import wiring
@@ -55,6 +54,7 @@ from tests.core.world import (
 )
 from tests.dynamo import Dynamo, routed, routing
 from tests.front import FrontDoor
+from tests.histories import histories
 
 from . import model
 from .model import Change, Domain, Done, State, plain
@@ -625,16 +625,6 @@ def _history(
             yield history[0]
 
 
-def _profile(examples: int) -> settings:
-    shrink = "SHRINK" in os.environ
-    return settings(
-        max_examples=int(os.environ.get("HISTORIES", examples)),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[phase for phase in Phase if shrink or phase is not Phase.shrink],
-    )
-
-
 any_history = given(scripts, faults, interruptions, st.sampled_from((None, None, 1, 2)))
 
 
@@ -718,7 +708,7 @@ class TestModel:
     """Each history: processes die, calls fail before and after they act, others come between any two of them."""
 
     @pytest.mark.parametrize("share", range(2))
-    @_profile(45)
+    @histories(45)
     @any_history
     def test_whatever_happens_values_are_what_plain_arithmetic_says(
         self, share: int, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
@@ -754,7 +744,7 @@ class TestModel:
             ] * 2
             assert history.states[0][0].series[0].values == {DAYS[0]: Decimal(0)}
 
-    @_profile(15)
+    @histories(15)
     @any_history
     def test_so_it_is_for_clients_of_the_api(
         self, app: Chalice, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
@@ -763,7 +753,7 @@ class TestModel:
         _test(script, struck, others, page, FrontDoor(app))
 
     @pytest.mark.prove
-    @_profile(10_000)
+    @histories(10_000)
     @any_history
     def test_so_it_is_for_as_long_as_one_cares_to_try(
         self, script: list[Any], struck: Aimed, others: list[Operation], page: int | None

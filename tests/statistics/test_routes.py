@@ -32,7 +32,6 @@ from chalicelib.core.limits import PLANS
 from chalicelib.functions.export import SOURCES
 from chalicelib.statistics.versions import CALLS, CHANGELOG, PREFIX
 from tests.conftest import World
-from tests.dynamo import standing_in
 from tests.endpoints import ENDPOINTS, PUBLIC, STATISTICS
 from tests.front import FrontDoor, Reply
 from tests.people import Person, address, settle
@@ -99,19 +98,9 @@ def without(found: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in names}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick(app: Chalice) -> Iterator[None]:
-    """Tables in memory: many requests are made here, and all of them again whenever anything changes."""
-    assert app
-    with standing_in():
-        wiring.forget()
-        yield
-    wiring.forget()
-
-
 @pytest.fixture(scope="module")
-def person(app: Chalice) -> Person:
-    return settle(FrontDoor(app))
+def person(quick: Chalice) -> Person:
+    return settle(FrontDoor(quick))
 
 
 def client_of(person: Person, permissions: Permission = ALL) -> Client:
@@ -204,8 +193,8 @@ def test_a_new_domains_key_may_ask_no_more_often_than_the_one_that_asked(person:
     assert Client(person, made["key"]).ask("GET", "/statistics").headers["x-rate-limit-limit"] == "7"
 
 
-def test_list_domains_without_keys_in_pages(app: Chalice) -> None:
-    person = settle(FrontDoor(app))
+def test_list_domains_without_keys_in_pages(quick: Chalice) -> None:
+    person = settle(FrontDoor(quick))
     client = Client(person, person.token)
     made = [client.post("/domains", {"name": f"d{number}"}, 201) for number in range(3)]
     everything = client.get("/domains")
@@ -220,8 +209,8 @@ def test_a_domain_is_found_by_its_key_and_by_its_id(client: Client) -> None:
     assert list(by_key) == ["id", "object", "name", "created_at", "updated_at"]
 
 
-def test_keys_and_ids_of_nobody_and_of_others_are_not_found(client: Client, app: Chalice) -> None:
-    stranger = settle(FrontDoor(app))
+def test_keys_and_ids_of_nobody_and_of_others_are_not_found(client: Client, quick: Chalice) -> None:
+    stranger = settle(FrontDoor(quick))
     for ref in (stranger.token, stranger.scope.domain, "x" * 50, "dom_" + "0" * 22, "é", "a b", "%", "None"):
         for method in ("GET", "POST", "DELETE"):
             reply = client.ask(method, f"/domains/{quote(ref)}", {"name": "n"} if method == "POST" else None)
@@ -1239,8 +1228,8 @@ def test_exports_have_a_limit_of_their_own(person: Person) -> None:
         ("x" * 200, "x" * 100),
     ],
 )
-def test_a_file_is_called_after_its_domain(app: Chalice, domain: str, file: str) -> None:
-    person = settle(FrontDoor(app))
+def test_a_file_is_called_after_its_domain(quick: Chalice, domain: str, file: str) -> None:
+    person = settle(FrontDoor(quick))
     client = Client(person, person.token)
     client.post(f"/domains/{client.token}", {"name": domain})
     made = client.post("/exports", {}, 201)
