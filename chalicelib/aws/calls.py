@@ -154,7 +154,7 @@ def transact(client: "DynamoDBClient", members: Sequence[Mapping[str, Any]]) -> 
         if attempt:
             pause(attempt)
         try:
-            client.transact_write_items(TransactItems=told)  # type: ignore[arg-type]
+            client.transact_write_items(TransactItems=told)  # type: ignore[arg-type]  # the stubs want typed dicts
         except client.exceptions.TransactionCanceledException as error:
             response: Mapping[str, Any] = error.response
             reasons = response.get("CancellationReasons", [])

@@ -1,7 +1,7 @@
 """Groups of statistics, kept in DynamoDB; `statistics` explains how."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -72,22 +72,22 @@ class Groups:
     def ensure_group(self, scope: Scope, name: str) -> tuple[Group, bool]:
         """The group of this name, made if it is not there, and whether it was made now."""
         now = int(self._clock())
-        new = Group(statistics.group_id(self._clock()), name, 0, now, now)
+        made = Group(statistics.group_id(self._clock()), name, 0, now, now)
         pointer = self._tables.group_name(scope, name)
         for _ in range(calls.TRIES):
             try:
-                calls.transact(self._dynamodb, [_new(pointer, id=new.id), _new_group(self._tables, scope, new)])
+                calls.transact(self._dynamodb, [_pointer(pointer, made.id), _head(self._tables, scope, made)])
             except Cancelled as cancelled:
                 there = cancelled.items[0]
                 if there is None:  # it went while we looked
                     continue
-                if there["id"]["S"] == new.id:  # our own doing: its answer was lost
-                    return new, True
+                if there["id"]["S"] == made.id:  # our own doing: its answer was lost
+                    return made, True
                 found = self.look(scope).group(name)
                 if found is not None:
                     return found, False
             else:
-                return new, True
+                return made, True
         raise Unavailable("a group comes and goes")
 
     def update_group(self, scope: Scope, ref: str, name: str) -> Group:
@@ -124,7 +124,7 @@ class Groups:
                 self._dynamodb,
                 [
                     pointer_gone(self._tables.group_name(scope, found.name), found.id),
-                    _new(new_name, id=found.id),
+                    _pointer(new_name, found.id),
                     {
                         "Update": {
                             "TableName": head.table,
@@ -188,20 +188,33 @@ def _taken(name: str) -> Taken:
     return Taken(f'name: there is a group "{name}" already')
 
 
-def _new(key: Key, **texts: str) -> dict[str, Any]:
-    """The member of a transaction that makes an item of texts."""
-    item: dict[str, Any] = {**key.words, **{name: {"S": value} for name, value in texts.items()}}
-    return {"Put": {"TableName": key.table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
-
-
-def _new_group(tables: Tables, scope: Scope, new: Group) -> dict[str, Any]:
-    member = _new(tables.group(scope, new.id), name=new.name)
-    member["Put"]["Item"] |= {
-        "statistics": {"N": "0"},
-        "created": {"N": str(new.created_at)},
-        "updated": {"N": str(new.updated_at)},
+def new(key: Key, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The member of a transaction that makes an item, which must not be there yet."""
+    return {
+        "Put": {
+            "TableName": key.table,
+            "Item": {**key.words, **attributes},
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
     }
-    return member
+
+
+def _pointer(key: Key, number: str) -> dict[str, Any]:
+    """The member of a transaction that makes a name, which must be free."""
+    return new(key, {"id": {"S": number}})
+
+
+def _head(tables: Tables, scope: Scope, made: Group) -> dict[str, Any]:
+    """The member of a transaction that makes a group."""
+    return new(
+        tables.group(scope, made.id),
+        {
+            "name": {"S": made.name},
+            "statistics": {"N": "0"},
+            "created": {"N": str(made.created_at)},
+            "updated": {"N": str(made.updated_at)},
+        },
+    )
 
 
 def gone(key: Key) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from chalicelib.core.statistics import Dated, Group, Method, Once, Statistic, Up
 
 from . import calls
 from .calls import Cancelled, Item, Key
-from .groups import Groups
+from .groups import Groups, new
 from .lookup import Look, Place, Reference, Tables, missing
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _MONTHS_AT_ONCE = 90
 """Months' items that one transaction changes, of the hundred that it may have."""
 _MADE_AT_ONCE = 40
 """Statistics that one transaction makes: each takes two of the hundred."""
-
 _PATIENCE = 8.0
 """Seconds after which a transaction that was not answered is not tried again: a request has 29."""
 
@@ -300,8 +299,8 @@ class Updates:
             number = statistics.statistic_id(owner.id, now)
             pointer, head = self._tables.statistic_name(scope, owner.id, name), self._tables.statistic(scope, number)
             members += [
-                _absent(pointer, {"id": {"S": number}}),
-                _absent(
+                new(pointer, {"id": {"S": number}}),
+                new(
                     head,
                     {"name": {"S": name}, "created": {"N": str(int(now))}, "newest": {"S": month}},
                 ),
@@ -379,16 +378,6 @@ def counted(group: Key, number: int) -> dict[str, Any]:
             "ConditionExpression": "attribute_exists(pk)",
             "ExpressionAttributeNames": {"#statistics": "statistics"},
             "ExpressionAttributeValues": {":number": {"N": str(number)}},
-        }
-    }
-
-
-def _absent(key: Key, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "Put": {
-            "TableName": key.table,
-            "Item": {**key.words, **attributes},
-            "ConditionExpression": "attribute_not_exists(pk)",
         }
     }
 

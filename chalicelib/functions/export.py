@@ -16,7 +16,7 @@ from chalicelib.core.errors import NotFound, Poison
 from chalicelib.core.exporting import Failed, Outcome, Source
 from chalicelib.core.exports import Job
 from chalicelib.observability import event_function, logger, metrics
-from chalicelib.statistics.exports import Csv
+from chalicelib.statistics.exports import SURFACE, Csv
 
 from .append import QUEUE
 
@@ -35,7 +35,7 @@ def _statistics(job: Job) -> Source:
     return Csv(lambda after: wiring.statistics().rows(scope, group, after))
 
 
-SOURCES: Mapping[str, Callable[[Job], Source]] = {"statistics": _statistics}
+SOURCES: Mapping[str, Callable[[Job], Source]] = {SURFACE: _statistics}
 """What each surface exports."""
 
 

@@ -13,13 +13,11 @@ from chalicelib import wiring
 from chalicelib.core.accounts import DOMAIN_PREFIX, Scope
 from chalicelib.core.statistics import GROUP
 from chalicelib.observability import event_function, logger
+from chalicelib.statistics.exports import SURFACE
 
 from .append import QUEUE
 
 blueprint = Blueprint(__name__)
-
-SURFACE = "statistics"
-"""What exports of domains and groups are called by."""
 
 
 @blueprint.on_sqs_message(queue_arn=f"{QUEUE}removals", batch_size=1, name="remove")

@@ -12,6 +12,8 @@ from io import StringIO
 from chalicelib.core.exporting import Chunk
 from chalicelib.core.statistics import Rows
 
+SURFACE = "statistics"
+"""What exports call this surface."""
 HEADER = ("group_id", "group", "statistic_id", "statistic", "reference_date", "value")
 
 

@@ -36,6 +36,7 @@ from chalicelib.web import (
 )
 
 from . import requests, responses
+from .exports import SURFACE
 from .requests import Change
 from .responses import Said
 from .versions import PREFIX
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 READ, WRITE, DOMAINS = Permission.STATISTICS_READ, Permission.STATISTICS_WRITE, Permission.DOMAINS
 LIMITS = ("statistics",)
 """What every request is charged to."""
-SURFACE = "statistics"
-"""What exports call this surface."""
 BATCH = "batch"
 _NO_DOMAIN = "this key opens no domain of statistics"
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
