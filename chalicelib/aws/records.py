@@ -13,8 +13,10 @@ from chalicelib.core.accounts import (
     Roster,
     Scope,
     Site,
+    SiteState,
     StatisticsDomain,
     User,
+    Visibility,
 )
 from chalicelib.core.keys import Key
 
@@ -108,9 +110,20 @@ def new_site(name: str, site: Site, facet: StatisticsDomain | None = None) -> li
         code=site.code,
         cname=site.cname,
         link_domain=site.link_domain,
-        ignore_ips=set(site.ignore_ips) or None,
+        parent=site.parent,
+        state=site.state.value,
+        visibility=site.visibility.value,
+        secret=site.secret or None,
+        allow_counter=site.allow_counter,
+        allow_bosmang=site.allow_bosmang,
+        data_retention=site.data_retention,
+        ignore_ips=",".join(site.ignore_ips),
         collect=int(site.collect),
-        collect_regions=set(site.collect_regions) or None,
+        collect_regions=",".join(site.collect_regions),
+        allow_embed=",".join(site.allow_embed),
+        user_defaults=site.user_defaults or None,
+        site_updated_at=site.updated_at,
+        cname_setup_at=site.cname_setup_at,
         first_hit_at=site.first_hit_at,
         received_data=site.received_data,
         limits=site.limits or None,
@@ -243,11 +256,30 @@ def site(document: DomainDocument) -> Site | None:
         code=document.code or "",
         cname=document.cname,
         link_domain=document.link_domain or "",
-        ignore_ips=frozenset(document.ignore_ips or ()),
+        parent=_maybe(document.parent),
+        state=SiteState(document.state or SiteState.ACTIVE),
+        visibility=Visibility(document.visibility or Visibility.PRIVATE),
+        secret=document.secret or "",
+        allow_counter=bool(document.allow_counter),
+        allow_bosmang=bool(document.allow_bosmang),
+        data_retention=int(document.data_retention or 0),
+        ignore_ips=_several(document.ignore_ips),
         collect=Collect(int(document.collect or 0)),
-        collect_regions=frozenset(document.collect_regions or ()),
+        collect_regions=_several(document.collect_regions),
+        allow_embed=_several(document.allow_embed),
+        user_defaults=document.user_defaults or "",
         created_at=int(document.created_at),
+        updated_at=_maybe(document.site_updated_at),
+        cname_setup_at=_maybe(document.cname_setup_at),
         first_hit_at=int(document.first_hit_at or 0),
         received_data=bool(document.received_data),
         limits=document.limits or "",
     )
+
+
+def _maybe(number: float | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def _several(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()

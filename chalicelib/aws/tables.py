@@ -26,7 +26,6 @@ from pynamodb.attributes import (
     NumberAttribute,
     NumberSetAttribute,
     UnicodeAttribute,
-    UnicodeSetAttribute,
 )
 from pynamodb.models import Model
 
@@ -85,9 +84,20 @@ class DomainDocument(Document, discriminator="domain"):
     code = UnicodeAttribute(null=True)
     cname = UnicodeAttribute(null=True)
     link_domain = UnicodeAttribute(null=True)
-    ignore_ips = UnicodeSetAttribute(null=True)
+    parent = NumberAttribute(null=True)
+    state = UnicodeAttribute(null=True)
+    visibility = UnicodeAttribute(null=True)
+    secret = UnicodeAttribute(null=True)
+    allow_counter = BooleanAttribute(null=True)
+    allow_bosmang = BooleanAttribute(null=True)
+    data_retention = NumberAttribute(null=True)
+    ignore_ips = UnicodeAttribute(null=True)
     collect = NumberAttribute(null=True)
-    collect_regions = UnicodeSetAttribute(null=True)
+    collect_regions = UnicodeAttribute(null=True)
+    allow_embed = UnicodeAttribute(null=True)
+    user_defaults = UnicodeAttribute(null=True)
+    site_updated_at = NumberAttribute(null=True)
+    cname_setup_at = NumberAttribute(null=True)
     first_hit_at = NumberAttribute(null=True)
     received_data = BooleanAttribute(null=True)
     limits = UnicodeAttribute(null=True)

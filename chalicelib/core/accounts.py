@@ -65,6 +65,22 @@ class Role(StrEnum):
         return self in (Role.ADMIN, Role.SUPERUSER)
 
 
+class Visibility(StrEnum):
+    """Who may see a site's figures besides those with a key. Words are stored and shown to clients."""
+
+    PRIVATE = "private"
+    SECRET = "secret"  # noqa: S105 - a word of the API
+    """Whoever knows the site's secret."""
+    PUBLIC = "public"
+
+
+class SiteState(StrEnum):
+    """Whether a site is there. Letters are stored and shown to clients."""
+
+    ACTIVE = "a"
+    DELETED = "d"
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The page-view facet of a domain: a GoatCounter site."""
@@ -79,10 +95,28 @@ class Site:
     cname: str | None = None
     """The host that selects this site; lower case, without a port."""
     link_domain: str = ""
-    ignore_ips: frozenset[str] = frozenset()
+    """Where the pages are; its referrers are the site's own."""
+    parent: int | None = None
+    """The site that this one was made from; None for the account's first."""
+    state: SiteState = SiteState.ACTIVE
+    visibility: Visibility = Visibility.PRIVATE
+    secret: str = field(default="", repr=False)
+    allow_counter: bool = False
+    """Whether anybody may ask for the visitor counters."""
+    allow_bosmang: bool = False
+    """Kept for clients that set it: support access, which nobody has here."""
+    data_retention: int = 0
+    """Days for which page views are kept; 0 for ever."""
+    ignore_ips: tuple[str, ...] = ()
     collect: Collect = DEFAULT_COLLECT
-    collect_regions: frozenset[str] = field(default_factory=lambda: frozenset({"US", "RU", "CN"}))
+    collect_regions: tuple[str, ...] = ("US", "RU", "CN")
+    allow_embed: tuple[str, ...] = ()
+    """Domains and URLs whose pages may frame the dashboard."""
+    user_defaults: str = ""
+    """Settings for new users, as JSON; empty for the service's own."""
     created_at: int = 0
+    updated_at: int | None = None
+    cname_setup_at: int | None = None
     first_hit_at: int = 0
     received_data: bool = False
     """Whether anything was ever counted here."""

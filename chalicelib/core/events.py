@@ -20,9 +20,9 @@ class Hit(NamedTuple):
     campaign: str
     """Campaign name; empty for none."""
     browser: str | None
-    """`Firefox 139`; empty if unknown; None if the site does not collect it."""
+    """Name and version, as `names.versioned` joins them; empty if unknown; None if the site does not collect it."""
     system: str | None
-    """`Windows 10`; empty if unknown; None if the site does not collect it."""
+    """As `browser`."""
     location: str
     """ISO 3166-1 alpha-2 or 3166-2: `NL`, `US-TX`; empty if unknown."""
     language: str
@@ -35,6 +35,8 @@ class Hit(NamedTuple):
     """Whose it is: 63 bits of an HMAC under the current salt. 0: no session, a visit of its own."""
     previous: int
     """The same under the previous salt, so that a session outlives a change of salt; 0 if there is none."""
+    listed: bool = False
+    """Whether exports may list it by itself: the site collects individual page views."""
 
 
 class Bot(NamedTuple):

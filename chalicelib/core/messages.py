@@ -10,7 +10,7 @@ import orjson
 from .errors import Poison
 from .events import Bot, Hit
 
-_VERSION = 1
+_VERSION = 2
 _TEXT: set[type] = {str}
 _MAYBE: set[type] = {str, type(None)}
 _NUMBER: set[type] = {int}
@@ -26,6 +26,7 @@ _TYPES: tuple[set[type], ...] = (
     _TEXT,
     _TEXT,
     *[_NUMBER] * 4,
+    {bool},
 )
 """What the columns of hits may hold, in the order of `Hit`."""
 _LEVEL = 1  # most of the gain for a third of the time: the queue is not charged by the byte

@@ -31,6 +31,11 @@ def ref_name(scheme: str, ref: str) -> str:
     return scheme + ref
 
 
+def versioned(name: str, version: str) -> str:
+    """A browser's or system's name as stored: texts hold no NUL, so it separates. Both may be empty."""
+    return f"{name}\0{version}" if version else name
+
+
 NO_REF = ref_name("o", "")
 """Every stream's referrer 1: none (page-view contract, section 7.2)."""
 
@@ -87,6 +92,11 @@ class Names:
         """A path's text and title."""
         text, _, title = self.texts[Kind.PATH][path - 1].partition("\0")
         return text, title
+
+    def agent(self, kind: Kind, agent: int) -> tuple[str, str]:
+        """A browser's or system's name and version."""
+        name, _, version = self.texts[kind][agent - 1].partition("\0")
+        return name, version
 
     def ref(self, ref: int) -> tuple[str, str]:
         """A referrer's scheme and text."""

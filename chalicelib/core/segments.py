@@ -68,7 +68,7 @@ class Columns:
     language: list[int] = field(default_factory=list)
     width: list[int] = field(default_factory=list)
     flags: list[int] = field(default_factory=list)
-    """`FIRST` and `EVENT`."""
+    """`FIRST`, `EVENT` and `LISTED`."""
     session: list[int] = field(default_factory=list)
     """1 + the index in the segment's sessions; 0 for no session."""
     title: list[int] = field(default_factory=list)
@@ -84,6 +84,8 @@ FIRST = 1
 """The event is its session's first on this path: a visit."""
 EVENT = 2
 """The path is an event's name."""
+LISTED = 4
+"""Exports may list the event by itself."""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from . import sessions
 from .errors import BrokenLog
 from .events import Hit
 from .messages import LIVE, Message
-from .segments import EVENT, FIRST, Columns, Kind, Retitle, Segment, Taken, Touched
+from .segments import EVENT, FIRST, LISTED, Columns, Kind, Retitle, Segment, Taken, Touched
 from .sessions import Entry, Window
 
 TITLE_SIGHTINGS = 10
@@ -275,7 +275,7 @@ def title_checksum(title: str) -> int:
 def _columns(hits: Sequence[Hit], ids: Sequence[_Ids]) -> Columns:
     if not hits:
         return Columns()
-    path, title, event, ref, scheme, campaign, browser, system, location, language, width, at, _, _ = zip(
+    path, title, event, ref, scheme, campaign, browser, system, location, language, width, at, _, _, listed = zip(
         *hits, strict=True
     )
     paths = ids[Kind.PATH]
@@ -290,7 +290,7 @@ def _columns(hits: Sequence[Hit], ids: Sequence[_Ids]) -> Columns:
         location=[ids[Kind.LOCATION][name] for name in location],
         language=[ids[Kind.LANGUAGE][name] for name in language],
         width=list(width),
-        flags=[EVENT if flag else 0 for flag in event],
+        flags=[flag * EVENT + may * LISTED for flag, may in zip(event, listed, strict=True)],
     )
 
 

@@ -7,11 +7,15 @@ by one, which the contract counts as Chrome, and take 200 ms and 4 MB to get goi
 import re
 from typing import NamedTuple
 
+from chalicelib.core.names import versioned
+
 from .texts import remembered
 
 
 class Agent(NamedTuple):
-    """A name and, after a space, a version where there is one (`Firefox 139`, `macOS 10.15`); empty if unknown."""
+    """Names with their versions where there are any (Firefox 139, macOS 10.15), as `names.versioned` joins them; empty
+    if unknown.
+    """
 
     browser: str
     system: str
@@ -99,20 +103,20 @@ def read(user_agent: str) -> Agent:
 def _browser(user_agent: str, system: str) -> str:
     for mark, name, parts, before in _BROWSERS:
         if mark in user_agent:
-            return _joined(name, _version_after(before, parts, user_agent))
+            return versioned(name, _version_after(before, parts, user_agent))
     if system.startswith(("macOS", "iOS")) and ("Safari/" in user_agent or "Mobile/15E148" in user_agent):
-        return _joined("Safari", _safari_version(user_agent, system))
+        return versioned("Safari", _safari_version(user_agent, system))
     for name, major, minor in _PRODUCT.findall(_COMMENT.sub(" ", user_agent)):
         if name.lower() not in _GENERIC:
-            return _joined(name, f"{major}.{minor}" if minor else major)
+            return versioned(name, f"{major}.{minor}" if minor else major)
     return ""
 
 
 def _safari_version(user_agent: str, system: str) -> str:
     if version := _version_after("Version/", 2, user_agent):
         return version
-    if system.startswith("iOS "):
-        return system.removeprefix("iOS ")  # they are released together, while WebKit's build stands still
+    if system.startswith("iOS\0"):
+        return system.removeprefix("iOS\0")  # they are released together, while WebKit's build stands still
     return _SAFARI_OF_WEBKIT.get(_version_after("AppleWebKit/", 1, user_agent), "")
 
 
@@ -128,9 +132,5 @@ def _system(user_agent: str) -> str:
         if mark in user_agent:
             found = pattern.search(user_agent) if pattern else None
             version = ".".join(filter(None, found.groups())) if found else ""
-            return _joined(name, _WINDOWS.get(version, "") if name == "Windows" else version)
+            return versioned(name, _WINDOWS.get(version, "") if name == "Windows" else version)
     return ""
-
-
-def _joined(name: str, version: str) -> str:
-    return f"{name} {version}" if version else name

@@ -145,6 +145,7 @@ class _Pipeline:
         self._locations = collects(Collect.LOCATION)
         self._languages = collects(Collect.LANGUAGE)
         self._sessions = collects(Collect.SESSION)
+        self._listed = collects(Collect.HITS)
 
     def run(self, raw: RawHit, code: int, *, own: bool = False) -> Outcome:
         """Takes a view through all steps; `code` says why it is a bot's, `own` that it is a visit of its own."""
@@ -178,6 +179,7 @@ class _Pipeline:
             floor(at),
             session,
             previous,
+            self._listed,
         )
 
     def _origin(self, raw: RawHit) -> tuple[referrers.Referrer, str]:

@@ -42,7 +42,7 @@ def _account(name: str, collect: int, ignore_ips: list[str]) -> dict[str, Any]:
         cname=f"{name}.stats.test",
     )
     document = _document(created.account.id, created.site.domain)
-    document.collect, document.ignore_ips = collect, set(ignore_ips) or None
+    document.collect, document.ignore_ips = collect, ",".join(ignore_ips) or None
     document.save()
     return {
         "account": created.account.id,

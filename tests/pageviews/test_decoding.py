@@ -235,7 +235,7 @@ def test_what_is_said_of_a_filter_can_be_sent() -> None:
     assert len(message) < 300
 
 
-SITE = Site("account", "domain", 1, "site", ignore_ips=frozenset({"1.2.3.4"}))
+SITE = Site("account", "domain", 1, "site", ignore_ips=("1.2.3.4",))
 SALTS = Salts(b"current", b"previous")
 
 ANY_TEXT = st.text(st.characters(categories=None))

@@ -88,7 +88,7 @@ def test_regions_are_kept_where_the_site_wants_them(
     location: str, collect: Collect, regions: set[str], stored: str
 ) -> None:
     """The flag and the list of countries must both allow it; an empty list allows all."""
-    site = replace(SITE, collect=collect, collect_regions=frozenset(regions))
+    site = replace(SITE, collect=collect, collect_regions=tuple(regions))
     assert locations.trim(location, site) == stored
 
 

@@ -1,67 +1,27 @@
-"""GoatCounter's endpoints: `/api/v0`, and the counting pixel at `/count`."""
+"""Counting: `POST /api/v0/count` for backends, and the pixel at `/count` for browsers."""
 
 import hashlib
 import ipaddress
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from chalice.app import Blueprint
-
 from chalicelib import web, wiring
 from chalicelib.core import limits
 from chalicelib.core.accounts import Permission, Site
-from chalicelib.core.errors import Invalid, RateLimited, Unavailable
+from chalicelib.core.errors import RateLimited, Unavailable
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.limits import Standing
 from chalicelib.core.messages import Message
+from chalicelib.pageviews import geo, hits, responses
+from chalicelib.pageviews.requests import decode_batch, decode_view
+from chalicelib.pageviews.responses import Said
 
-from . import geo, hits, responses
-from .requests import decode_batch, decode_view
-from .requests_query import hits_query, paths_query, total_query
-from .responses import Said
+from .surface import api, blueprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from chalicelib.core.keys import Key
 
-blueprint = Blueprint(__name__)
-
-LIMITS = ("api2", "api")
-"""What every request to the API is charged to, but for those that count."""
-_ROWS_TIMES_DAYS = 150_000
-"""As many days of series as fit into a function's memory."""
-
-
-def _api_checks(surface: "web.Surface[Any]") -> "Sequence[web.Check]":
-    return (
-        web.no_trailing_slash,
-        web.cross_origin,
-        web.json_body(surface),
-        web.limited,
-        web.preflight,
-    )
-
-
-api = web.Surface(blueprint, responses.ApiWords(), _api_checks, identify=web.identify)
-_help = api.path("/api", limits=LIMITS)
-_me = api.path("/api/v0/me", limits=LIMITS)
 _count = api.path("/api/v0/count", limits=("api-count",))
-_paths = api.path("/api/v0/paths", limits=LIMITS)
-_total = api.path("/api/v0/stats/total", limits=LIMITS)
-_hits = api.path("/api/v0/stats/hits", limits=LIMITS)
-
-
-@_help.public("GET")
-def show_help(request: web.Request) -> Said:  # noqa: ARG001 - as every view
-    """Where people find the words for all this."""
-    return Said(301, "", {"Location": "/help/api"})
-
-
-@_me.keyed("GET")
-def show_me(request: web.Request, caller: web.Caller) -> Said:  # noqa: ARG001
-    """Whose key it is, and what it may do."""
-    return responses.said(responses.me(caller.user, caller.key, next(caller.roster.sites())))
 
 
 @_count.keyed("POST", permission=Permission.COUNT)
@@ -88,42 +48,6 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
         errors = {str(index): message for index, message in found.errors.items()}
         return responses.said({"errors": errors}, 400, headers)
     return responses.said({"status": "ok"}, 202, headers)
-
-
-@_paths.keyed("GET", permission=Permission.STATS)
-def list_paths(request: web.Request, caller: web.Caller) -> Said:
-    """Lists every path that the site has ever had."""
-    asked = paths_query(request.query)
-    found, more = wiring.reports().paths(caller.site.stream, asked.after, asked.limit)
-    return responses.said(responses.paths(found, more))
-
-
-@_total.keyed("GET", permission=Permission.STATS)
-def show_total(request: web.Request, caller: web.Caller) -> Said:
-    """How many visits there were, by hour and day."""
-    now = wiring.now()
-    asked = total_query(request.query, now, caller.user.offset(now))
-    found = wiring.reports().total(caller.site.stream, asked.when, asked.include)
-    return responses.large(responses.total(found), request.headers.get("accept-encoding", ""))
-
-
-@_hits.keyed("GET", permission=Permission.STATS)
-def list_hits(request: web.Request, caller: web.Caller) -> Said:
-    """The most visited paths, each with its visits by hour and day."""
-    now = wiring.now()
-    asked = hits_query(request.query, now, caller.user.offset(now))
-    first, last = asked.when.days
-    if (last - first + 1) * asked.limit > _ROWS_TIMES_DAYS:
-        raise Invalid("invalid query parameters: too many days for this limit; ask for fewer of either")
-    found = wiring.reports().hits(
-        caller.site.stream,
-        asked.when,
-        include=asked.include,
-        exclude=asked.exclude,
-        limit=asked.limit,
-        group=asked.group,
-    )
-    return responses.large(responses.hits(found), request.headers.get("accept-encoding", ""))
 
 
 # The pixel
