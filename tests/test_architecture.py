@@ -35,7 +35,7 @@ RULES = {
     "core": _rule(libraries={"orjson", "argon2"}),
     "settings": _rule(),
     "observability": _rule(libraries={"aws_lambda_powertools", "chalice"}),
-    "pageviews": _rule("core", libraries={"orjson", *LISTS}),
+    "pageviews": _rule("core", libraries={"jinja2", "orjson", *LISTS}),
     "statistics": _rule("core", libraries={"orjson"}),
     "aws": _rule("core", "settings", libraries={"orjson", *AWS}),
     "wiring": _rule("core", "settings", "aws"),
