@@ -8,6 +8,7 @@ from chalicelib.core.accounts import (
     Account,
     Collect,
     Domain,
+    EmailReports,
     Permission,
     Role,
     Roster,
@@ -70,6 +71,10 @@ def new_user(user: User) -> list[New]:
         email_verified=user.email_verified,
         timezone=user.timezone,
         created_at=user.created_at,
+        email_reports=int(user.email_reports),
+        last_report_at=user.last_report_at,
+        sunday_starts_week=user.sunday_starts_week,
+        number_format=user.number_format,
     )
     return [
         New(document, "id"),
@@ -195,12 +200,13 @@ def roster(documents: Sequence[Document]) -> Roster | None:
     name = account.pk.removeprefix("account#")
     return Roster(
         Account(name, account.name, int(account.created_at)),
-        tuple(_user(item) for item in documents if isinstance(item, UserDocument)),
+        tuple(user(item) for item in documents if isinstance(item, UserDocument)),
         tuple(_domain(item) for item in documents if isinstance(item, DomainDocument)),
     )
 
 
-def _user(document: UserDocument) -> User:
+def user(document: UserDocument) -> User:
+    """The user that an item holds."""
     return User(
         id=int(document.number),
         account=document.pk.removeprefix("account#"),
@@ -211,6 +217,10 @@ def _user(document: UserDocument) -> User:
         email_verified=document.email_verified,
         timezone=document.timezone,
         created_at=int(document.created_at),
+        email_reports=EmailReports(int(document.email_reports or 0)),
+        last_report_at=int(document.last_report_at or 0),
+        sunday_starts_week=bool(document.sunday_starts_week),
+        number_format=int(document.number_format or 0x202F),
     )
 
 

@@ -61,7 +61,7 @@ class AccountDocument(Document, discriminator="account"):
 
 
 class UserDocument(Document, discriminator="user"):
-    """A user of an account."""
+    """A user of an account. `report_claim` is there while a report is being mailed: the token of who does it."""
 
     number = NumberAttribute()
     name = UnicodeAttribute()
@@ -71,6 +71,11 @@ class UserDocument(Document, discriminator="user"):
     email_verified = BooleanAttribute()
     timezone = UnicodeAttribute()
     created_at = NumberAttribute()
+    email_reports = NumberAttribute(null=True)
+    last_report_at = NumberAttribute(null=True)
+    report_claim = UnicodeAttribute(null=True)
+    sunday_starts_week = BooleanAttribute(null=True)
+    number_format = NumberAttribute(null=True)
 
 
 class DomainDocument(Document, discriminator="domain"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import IntFlag, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 
 from . import ids
 
@@ -63,6 +63,16 @@ class Role(StrEnum):
     def administers(self) -> bool:
         """Whether this role may make keys and use them."""
         return self in (Role.ADMIN, Role.SUPERUSER)
+
+
+class EmailReports(IntEnum):
+    """How often a user is mailed a report. Values are stored and shown to clients, so they never change."""
+
+    NEVER = 0
+    DAILY = 1
+    WEEKLY = 2
+    FORTNIGHTLY = 3
+    MONTHLY = 4
 
 
 class Visibility(StrEnum):
@@ -160,6 +170,12 @@ class User:
     timezone: str = "UTC"
     """The name of an IANA zone."""
     created_at: int = 0
+    email_reports: EmailReports = EmailReports.NEVER
+    last_report_at: int = 0
+    """A moment in the period that the next report is about, in Unix seconds; 0 until the user first wants any."""
+    sunday_starts_week: bool = False
+    number_format: int = 0x202F
+    """The code point that stands between thousands; 1 for none."""
 
     def offset(self, now: float) -> int:
         """How far the user's clock is ahead of UTC at a moment, in seconds; 0 if nobody knows the zone."""

@@ -24,6 +24,8 @@ from chalicelib.core.errors import (
 from chalicelib.core.keys import ONLY_ADMINS, Key
 from chalicelib.core.limits import duration
 
+from . import user_settings
+
 if TYPE_CHECKING:
     # Types alone: what makes them is loaded with the first question.
     from chalicelib.core.reports import Day, HitLists, Path, Total
@@ -225,7 +227,6 @@ def _day(day: Day) -> dict[str, Any]:
 
 def me(user: User, key: Key, parent: Site) -> dict[str, Any]:
     """The body of `GET /me`; `parent` is the account's first site (page-view contract, section 2.1)."""
-    zone = "" if user.timezone == "UTC" else user.timezone
     return {
         "user": {
             "id": user.id,
@@ -237,39 +238,13 @@ def me(user: User, key: Key, parent: Site) -> dict[str, Any]:
             "login_at": None,
             "open_at": None,
             "reset_at": None,
-            "settings": {
-                "twenty_four_hours": True,
-                "sunday_starts_week": False,
-                "language": "en-GB",
-                "date_format": "2 Jan ’06",  # noqa: RUF001
-                "number_format": 8239,
-                "timezone": f".{zone or 'UTC'}",
-                "widgets": _WIDGETS,
-                "views": [{"name": "default", "filter": "", "group": 0, "period": "week"}],
-                "email_reports": 0,
-                "fewer_numbers": False,
-                "fewer_numbers_lock_until": "0001-01-01T00:00:00Z",
-                "theme": "",
-                "datepicker": True,
-            },
-            "last_report_at": _time(user.created_at),
+            "settings": user_settings.shown(user),
+            "last_report_at": _time(user.last_report_at or user.created_at),
             "created_at": _time(user.created_at),
             "updated_at": None,
         },
         "token": {"name": key.name, "permissions": int(key.permissions & PAGEVIEWS), "sites": list(key.sites)},
     }
-
-
-_WIDGETS = [
-    {"n": "pages", "s": {"limit_pages": 10, "limit_refs": 10, "style": "line"}},
-    {"n": "totalpages", "s": {"align": False, "no-events": False, "style": "line"}},
-    *(
-        {"n": name, "s": {"limit": 6}}
-        for name in ("toprefs", "campaigns", "browsers", "systems", "locations", "languages")
-    ),
-    {"n": "sizes", "s": {"sort-count": False}},
-]
-"""Every widget as it comes (page-view contract, section 12.1)."""
 
 
 def _time(seconds: int) -> str:
