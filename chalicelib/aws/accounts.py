@@ -22,6 +22,7 @@ from chalicelib.core.accounts import (
     Roster,
     Scope,
     Site,
+    SiteState,
     StatisticsDomain,
     User,
     facet_id,
@@ -34,6 +35,7 @@ from chalicelib.settings import Settings
 
 from . import calls, clients, records
 from .records import partition
+from .sites import Sites
 from .tables import Counter, Document, DomainDocument, KeyDocument, KeyPointer, Taken, bind
 
 REMEMBERED = 30.0
@@ -70,6 +72,7 @@ class Accounts:
         self._keys: Memory[str, Key] = Memory(1000, REMEMBERED, clock)
         self._strangers: Memory[str, None] = Memory(1000, REMEMBERED, clock)
         self._public: Memory[tuple[str | None, str], Site | None] = Memory(1000, REMEMBERED, clock)
+        self._sites = Sites(self._table, clock)
 
     # Making
 
@@ -112,20 +115,69 @@ class Accounts:
                 *records.new_key(key, keys.digest(token)),
             ]
         )
-        self._public.clear()
+        self._forget_sites(account.id)
         return Created(account, user, site, facet, key, token)
 
-    def create_site(self, account: str, domain: str, code: str | None = None, cname: str | None = None) -> Site:
-        """Makes a domain with a site facet; without a code it gets a random one.
+    def create_site(
+        self,
+        account: str,
+        domain: str,
+        code: str | None = None,
+        cname: str | None = None,
+        change: Callable[[Site], Site] = lambda site: site,
+    ) -> Site:
+        """Makes a domain with a site facet, or gives it to the account's domain of this name that has none. Without a
+        code it gets a random one; `change` gives it other settings than the usual.
 
         Raises:
             Invalid: the code or the host is taken.
         """
-        site = self._new_site(account, code, cname, int(self._clock()))
-        self._create(records.new_site(domain, site))
-        self._rosters.forget(account)
-        self._public.clear()
-        return site
+        new = self._new_site(account, code, cname, int(self._clock()))
+        made = self._sites.create(domain, change(new))
+        self._forget_sites(account)
+        return made
+
+    def update_site(self, account: str, site: int, change: Callable[[Site], Site]) -> Site:
+        """Replaces a site by what `change` makes of it as it is, in one step; returns it as it is then. `change` may
+        be asked several times, and may raise what it likes: then nothing is changed. Other processes may go by what
+        was before for another half minute.
+
+        Raises:
+            NotFound: the account has no such site.
+            Invalid: the new code or host is taken.
+            Uncertain: nobody can say whether it was done.
+        """
+        try:
+            return self._sites.update(account, site, change)
+        finally:
+            self._forget_sites(account)
+
+    def delete_site(self, account: str, site: int) -> Site:
+        """Ends a site: gone at once for everybody who asks, but for what other processes remember for another half
+        minute. Its code and host may be taken by others; the next site becomes the parent of those that it was the
+        parent of. What it has counted stays until `forget_site`; a facet for statistics stays at all.
+
+        Returns what was deleted.
+
+        Raises:
+            NotFound: the account has no such site.
+            Uncertain: nobody can say whether it was done.
+        """
+        try:
+            return self._sites.delete(account, site)
+        finally:
+            self._forget_sites(account)
+
+    def deleted_sites(self) -> Iterator[Site]:
+        """Every site of the deployment that was deleted and is not forgotten, by id, as it was. For jobs."""
+        return self._sites.deleted()
+
+    def forget_site(self, site: Site) -> None:
+        """Removes what is left of a deleted site here, once all that it counted is gone. Statistics of the same domain
+        are not touched. If it is broken off, doing it again does the rest; a second time does nothing.
+        """
+        self._sites.forget(site)
+        self._forget_sites(site.account)
 
     def issue_key(  # noqa: PLR0913 - what a key is
         self,
@@ -194,8 +246,7 @@ class Accounts:
             raise NotFound("site")
         document = DomainDocument(partition(account), f"domain#{found.domain}")
         self._attempt(document, [change], DomainDocument.site == site)
-        self._rosters.forget(account)
-        self._public.clear()
+        self._forget_sites(account)
 
     # Asking
 
@@ -250,7 +301,7 @@ class Accounts:
         return self._public.get((code, host), lambda: self._find_public(code, host))
 
     def all_sites(self) -> Iterator[Site]:
-        """Every site of the deployment, by id. For jobs: it reads them one by one."""
+        """Every site of the deployment that is not deleted, by id. For jobs: it reads them one by one."""
         with _answering():
             for entry in Taken.query("sites"):
                 if (site := _read_site(entry)) is not None:
@@ -285,11 +336,10 @@ class Accounts:
         since = earliest - _HALF_DAY
         if earliest < site.first_hit_at:
             actions = [DomainDocument.received_data.set(True), DomainDocument.first_hit_at.set(since)]
-            self._attempt(document, actions, DomainDocument.first_hit_at > since)
+            self._attempt(document, actions, (DomainDocument.site == site.id) & (DomainDocument.first_hit_at > since))
         else:
-            self._attempt(document, [DomainDocument.received_data.set(True)], DomainDocument.pk.exists())
-        self._rosters.forget(site.account)
-        self._public.clear()
+            self._attempt(document, [DomainDocument.received_data.set(True)], DomainDocument.site == site.id)
+        self._forget_sites(site.account)
 
     def forget(self, account: str, *digests: str) -> None:
         """Drops what it remembers of an account, and of keys, after somebody else has changed them."""
@@ -298,6 +348,10 @@ class Accounts:
             self._keys.forget(digest)
 
     # Within
+
+    def _forget_sites(self, account: str) -> None:
+        self._rosters.forget(account)
+        self._public.clear()
 
     def _next(self, kind: str) -> int:
         """A number that was never given before. A lost answer leaves a gap, which harms nobody."""
@@ -328,6 +382,7 @@ class Accounts:
             code=(code or f"serve-{_id(6)}").lower(),
             cname=cname.lower() if cname else None,
             created_at=now,
+            cname_setup_at=now if cname else None,
             first_hit_at=now,
         )
 
@@ -424,6 +479,7 @@ def _pointed(kind: str, value: str) -> Site | None:
 
 def _read_site(pointer: Taken) -> Site | None:
     try:
-        return records.site(DomainDocument.get(partition(pointer.account), f"domain#{pointer.domain}"))
+        found = records.site(DomainDocument.get(partition(pointer.account), f"domain#{pointer.domain}"))
     except DoesNotExist:
         return None
+    return found if found and found.state is SiteState.ACTIVE else None

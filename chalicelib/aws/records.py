@@ -104,6 +104,37 @@ def new_domain(facet: StatisticsDomain) -> DomainDocument:
     return document
 
 
+def site_attributes(site: Site) -> dict[str, Any]:
+    """What a domain's item says of its site facet; None for what it does not say."""
+    return {
+        "site": site.id,
+        "code": site.code,
+        "cname": site.cname,
+        "link_domain": site.link_domain,
+        "state": site.state.value,
+        "visibility": site.visibility.value,
+        "secret": site.secret or None,
+        "allow_counter": site.allow_counter,
+        "allow_bosmang": site.allow_bosmang,
+        "data_retention": site.data_retention,
+        "ignore_ips": ",".join(site.ignore_ips),
+        "collect": int(site.collect),
+        "collect_regions": ",".join(site.collect_regions),
+        "allow_embed": ",".join(site.allow_embed),
+        "user_defaults": site.user_defaults or None,
+        "site_created_at": site.created_at,
+        "site_updated_at": site.updated_at,
+        "cname_setup_at": site.cname_setup_at,
+        "first_hit_at": site.first_hit_at,
+        "received_data": site.received_data,
+        "limits": site.limits or None,
+    }
+
+
+SITE = (*site_attributes(Site("", "", 0, "")), "site_version")
+"""The attributes of a site facet."""
+
+
 def new_site(name: str, site: Site, facet: StatisticsDomain | None = None) -> list[New]:
     """The items of a new domain with a site facet, and maybe one for statistics."""
     document = DomainDocument(
@@ -111,43 +142,34 @@ def new_site(name: str, site: Site, facet: StatisticsDomain | None = None) -> li
         f"domain#{site.domain}",
         name=name,
         created_at=site.created_at,
-        site=site.id,
-        code=site.code,
-        cname=site.cname,
-        link_domain=site.link_domain,
-        parent=site.parent,
-        state=site.state.value,
-        visibility=site.visibility.value,
-        secret=site.secret or None,
-        allow_counter=site.allow_counter,
-        allow_bosmang=site.allow_bosmang,
-        data_retention=site.data_retention,
-        ignore_ips=",".join(site.ignore_ips),
-        collect=int(site.collect),
-        collect_regions=",".join(site.collect_regions),
-        allow_embed=",".join(site.allow_embed),
-        user_defaults=site.user_defaults or None,
-        site_updated_at=site.updated_at,
-        cname_setup_at=site.cname_setup_at,
-        first_hit_at=site.first_hit_at,
-        received_data=site.received_data,
-        limits=site.limits or None,
+        **site_attributes(site),
     )
-
-    def pointer(kind: str, value: str) -> Taken:
-        return Taken(kind, value, account=site.account, domain=site.domain)
-
-    documents = [
-        New(document, "id"),
-        New(pointer("sites", f"{site.id:010d}"), "id"),
-        New(pointer("taken#code", site.code), "code"),
-    ]
-    if site.cname:
-        documents.append(New(pointer("taken#cname", site.cname), "cname"))
+    documents = [New(document, "id"), *new_pointers(site)]
     if facet:
         put_facet(document, facet)
         documents.append(New(new_name(facet), "domain"))
     return documents
+
+
+def new_pointers(site: Site) -> list[New]:
+    """The items that keep a new site's number, code and host for it, in this order."""
+    documents = [New(site_pointer(site), "id"), New(code_pointer(site), "code")]
+    return [*documents, New(cname_pointer(site), "cname")] if site.cname else documents
+
+
+def site_pointer(site: Site, partition_key: str = "sites") -> Taken:
+    """The item that lists a site of the deployment."""
+    return Taken(partition_key, f"{site.id:010d}", account=site.account, domain=site.domain)
+
+
+def code_pointer(site: Site) -> Taken:
+    """The item that keeps a site's code for it."""
+    return Taken("taken#code", site.code, account=site.account, domain=site.domain)
+
+
+def cname_pointer(site: Site) -> Taken:
+    """The item that keeps a site's host for it, which it must have."""
+    return Taken("taken#cname", site.cname, account=site.account, domain=site.domain)
 
 
 def new_key(key: Key, digest: str) -> list[New]:
@@ -266,7 +288,6 @@ def site(document: DomainDocument) -> Site | None:
         code=document.code or "",
         cname=document.cname,
         link_domain=document.link_domain or "",
-        parent=_maybe(document.parent),
         state=SiteState(document.state or SiteState.ACTIVE),
         visibility=Visibility(document.visibility or Visibility.PRIVATE),
         secret=document.secret or "",
@@ -278,7 +299,7 @@ def site(document: DomainDocument) -> Site | None:
         collect_regions=_several(document.collect_regions),
         allow_embed=_several(document.allow_embed),
         user_defaults=document.user_defaults or "",
-        created_at=int(document.created_at),
+        created_at=int(document.site_created_at or document.created_at),
         updated_at=_maybe(document.site_updated_at),
         cname_setup_at=_maybe(document.cname_setup_at),
         first_hit_at=int(document.first_hit_at or 0),

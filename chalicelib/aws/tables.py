@@ -12,6 +12,7 @@ What is read together stands under one partition key:
     taken#KIND      VALUE          who has a code, host, user name or mail address: unique in the deployment
     taken#statistics#A  NAME       the statistics facet with this name, exactly: unique in the account
     sites           N              every site of the deployment (N zero-padded): account and domain
+    sites#deleted   N              a site that was deleted and still has data, its item included
     counter         KIND           the last number given to a site or user; none is ever given twice
 
 Everything that a request may touch lies under the account that its credential names, or is found by the hash
@@ -89,7 +90,6 @@ class DomainDocument(Document, discriminator="domain"):
     code = UnicodeAttribute(null=True)
     cname = UnicodeAttribute(null=True)
     link_domain = UnicodeAttribute(null=True)
-    parent = NumberAttribute(null=True)
     state = UnicodeAttribute(null=True)
     visibility = UnicodeAttribute(null=True)
     secret = UnicodeAttribute(null=True)
@@ -101,7 +101,9 @@ class DomainDocument(Document, discriminator="domain"):
     collect_regions = UnicodeAttribute(null=True)
     allow_embed = UnicodeAttribute(null=True)
     user_defaults = UnicodeAttribute(null=True)
+    site_created_at = NumberAttribute(null=True)
     site_updated_at = NumberAttribute(null=True)
+    site_version = NumberAttribute(null=True)
     cname_setup_at = NumberAttribute(null=True)
     first_hit_at = NumberAttribute(null=True)
     received_data = BooleanAttribute(null=True)

@@ -106,8 +106,6 @@ class Site:
     """The host that selects this site; lower case, without a port."""
     link_domain: str = ""
     """Where the pages are; its referrers are the site's own."""
-    parent: int | None = None
-    """The site that this one was made from; None for the account's first."""
     state: SiteState = SiteState.ACTIVE
     visibility: Visibility = Visibility.PRIVATE
     secret: str = field(default="", repr=False)
@@ -252,8 +250,23 @@ class Roster:
         return next((user for user in self.users if user.id == number), None)
 
     def sites(self) -> Iterator[Site]:
-        """The account's sites by id, so that the first one stays the first."""
-        return iter(sorted((domain.site for domain in self.domains if domain.site), key=lambda site: site.id))
+        """The account's sites by id, so that the first one stays the first. Deleted ones are none."""
+        found = (domain.site for domain in self.domains if domain.site and domain.site.state is SiteState.ACTIVE)
+        return iter(sorted(found, key=lambda site: site.id))
+
+    def parent(self, site: Site) -> int | None:
+        """The id of the site that a site belongs to: the account's first one; None for that itself.
+
+        There is one level only, as users and keys are the account's. Since nothing of this is stored, whatever
+        deletes the first site makes the next one the parent of all others at once (page-view contract, section 10).
+        """
+        first = next(self.sites(), site)
+        return None if first.id == site.id else first.id
+
+    def family(self, site: Site) -> list[Site]:
+        """The site, and then its direct children by code: what a request to the site may see of sites."""
+        children = [child for child in self.sites() if self.parent(child) == site.id]
+        return [site, *sorted(children, key=lambda child: child.code)]
 
     def site(self, code: str | None, host: str) -> Site | None:
         """The site that a request means: by code, else by host, else the account's only or first one.
