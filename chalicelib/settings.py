@@ -52,6 +52,10 @@ class Settings:
     """
     support: str = ""
     """`COUNTLESS_SUPPORT`: whom users ask for help, an address of any kind; the APIs' descriptions name it."""
+    mail: str = ""
+    """`COUNTLESS_MAIL`: what sends mails: `ses`, `smtp://HOST:587` or `smtps://HOST:465`; empty if nothing does."""
+    mail_from: str = ""
+    """`COUNTLESS_MAIL_FROM`: whom mails are from, `reports@example.com` or `Reports <reports@example.com>`."""
     edge_secret: str = field(default="", repr=False)
     """`COUNTLESS_EDGE_SECRET`: what the CDN's function proves itself with; empty if there is no CDN to
     believe.

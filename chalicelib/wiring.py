@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
     from .aws.statistics import Statistics
+    from .core.breakdowns import Breakdowns
+    from .core.caches import Kept
     from .core.exporting import Exporter
     from .core.exports import Exports, Ports
     from .core.folding import Folder
     from .core.limits import Local, Window
     from .core.log import Appender
+    from .core.mail import Mailbox, Mailer
+    from .core.reading import Reader
     from .core.reports import Reports
+    from .core.tallies import Tallies
 
 
 def now() -> float:
@@ -76,8 +81,20 @@ def limiter() -> "Limiter":
 
 @cache
 def pixels() -> "Local":
-    """The limits of counting pixels, in this process alone."""
+    """The limits of counting pixels and visitor counters, in this process alone."""
     return limits.Local()
+
+
+@cache
+def counters() -> "Kept[tuple[str, ...], int]":
+    """What visitor counters show, by stream and what was asked for, in this process alone.
+
+    Ten seconds let a page that everybody reads cost one look; four hours are how long an old number is better than
+    none, and how long browsers keep it anyway (page-view contract, section 5).
+    """
+    from .core.caches import Kept  # noqa: PLC0415
+
+    return Kept(size=1000, fresh=10, stale=4 * 3600, clock=_clock)
 
 
 @cache
@@ -147,6 +164,41 @@ def folds() -> "SqsFolds":
 
 
 @cache
+def mailer() -> "Mailer | None":
+    """What sends mails; None if nothing does.
+
+    Raises:
+        Invalid: the setting says neither.
+    """
+    said = settings().mail
+    if not said:
+        return None
+    if said == "ses":
+        from .aws import clients  # noqa: PLC0415
+        from .aws.mail import Ses  # noqa: PLC0415
+
+        return Ses(clients.ses_once())
+    from .aws.smtp import Login, Server, Smtp  # noqa: PLC0415
+
+    def login() -> Login | None:
+        known = secrets().smtp()
+        return Login(*known) if known else None
+
+    return Smtp(Server.read(said), login)
+
+
+def mail_sender() -> "Mailbox":
+    """Whom mails are from.
+
+    Raises:
+        Invalid: the setting names no address.
+    """
+    from .core.mail import Mailbox  # noqa: PLC0415
+
+    return Mailbox.read(settings().mail_from, "mail_from")
+
+
+@cache
 def _export_ports() -> "Ports":
     from .aws import clients, queues  # noqa: PLC0415
     from .aws.exports import Bucket, Jobs  # noqa: PLC0415
@@ -192,13 +244,33 @@ def appender() -> "Appender":
 
 def reports() -> "Reports":
     """This thread's answers to questions about streams."""
-    from .core.reading import Reader  # noqa: PLC0415
     from .core.reports import Reports  # noqa: PLC0415
 
+    return Reports(_reader())
+
+
+def breakdowns() -> "Breakdowns":
+    """This thread's answers to questions about the properties of visits; what was read serves both kinds of answers."""
+    from .core.breakdowns import Breakdowns  # noqa: PLC0415
+
+    return Breakdowns(_reader())
+
+
+def tallies() -> "Tallies":
+    """This thread's answers to the question how many visits there were."""
+    from .core.tallies import Tallies  # noqa: PLC0415
+
+    return Tallies(_reader())
+
+
+def _reader() -> "Reader":
+    """What this thread has read of streams."""
+    from .core.reading import Reader  # noqa: PLC0415
+
     own: Any = _threads[0]
-    if not hasattr(own, "reports"):
-        own.reports = Reports(Reader(log(), rollups(), now=_clock))
-    made: Reports = own.reports
+    if not hasattr(own, "reader"):
+        own.reader = Reader(log(), rollups(), now=_clock)
+    made: Reader = own.reader
     return made
 
 
@@ -235,12 +307,14 @@ def forget() -> None:
         plans,
         limiter,
         pixels,
+        counters,
         statistics,
         removals,
         ingest,
         log,
         rollups,
         folds,
+        mailer,
         _export_ports,
         settings,
     ):

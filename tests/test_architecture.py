@@ -14,7 +14,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-AWS = {"boto3", "botocore", "pynamodb", "types_boto3_dynamodb", "types_boto3_s3", "types_boto3_sqs", "types_boto3_ssm"}
+AWS = {
+    "boto3",
+    "botocore",
+    "pynamodb",
+    "types_boto3_dynamodb",
+    "types_boto3_s3",
+    "types_boto3_sesv2",
+    "types_boto3_sqs",
+    "types_boto3_ssm",
+}
 LISTS = {"crawlerdetect", "langcodes", "language_data", "maxminddb"}
 """Libraries that look something up in a list they bring, and do nothing else."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
+    from types_boto3_sesv2 import SESV2Client
     from types_boto3_sqs import SQSClient
     from types_boto3_ssm import SSMClient
 
@@ -99,6 +100,15 @@ def files(endpoint: str = "") -> "S3Client":
 
 
 @cache
+def ses_once() -> "SESV2Client":
+    """SES, for sending: one attempt, since a mail that is sent again arrives again."""
+    import boto3  # noqa: PLC0415
+
+    with _making:
+        return boto3.client("sesv2", config=_config(1))
+
+
+@cache
 def ssm() -> "SSMClient":
     """The parameter store."""
     import boto3  # noqa: PLC0415
@@ -111,6 +121,6 @@ def forget() -> None:
     """Drops every client, and the session they came from: for tests, whose worlds end."""
     import boto3  # noqa: PLC0415
 
-    for made in (dynamodb, dynamodb_once, sqs, s3, files, ssm):
+    for made in (dynamodb, dynamodb_once, sqs, s3, files, ses_once, ssm):
         made.cache_clear()
     boto3.DEFAULT_SESSION = None

@@ -62,6 +62,23 @@ class Secrets:
         """The salts that count now."""
         return _load(self._get("salts")).at(self._clock())
 
+    def smtp(self) -> tuple[str, str] | None:
+        """User and password of the server that mails are handed to; None if nobody has set any.
+
+        The operator puts them there, as JSON: `{"user": "…", "password": "…"}`.
+        """
+        text = self._texts.get("smtp", lambda: self._read("smtp", absent="{}"))
+        try:
+            found = json.loads(text)
+            return (str(found["user"]), str(found["password"])) if found else None
+        except (ValueError, TypeError, KeyError):
+            # The text is in the error that led here, and must not be in this one's.
+            raise Unavailable("parameter smtp: must be JSON with user and password") from None
+
+    def keep_smtp(self, user: str, password: str) -> None:
+        """Sets what `smtp` answers. Other processes may go by the old for another minute."""
+        self._put("smtp", json.dumps({"user": user, "password": password}), overwrite=True)
+
     def rotate(self, now: float) -> bool:
         """Announces a new salt if the newest is a day old, and deletes those that are done with; whether it
         did.
@@ -80,10 +97,13 @@ class Secrets:
     def _get(self, name: str) -> str:
         return self._texts.get(name, lambda: self._read(name))
 
-    def _read(self, name: str) -> str:
+    def _read(self, name: str, absent: str | None = None) -> str:
         try:
             answer = clients.ssm().get_parameter(Name=f"{self._prefix}/{name}", WithDecryption=True)
         except (BotoCoreError, ClientError) as error:
+            missing = isinstance(error, ClientError) and error.response["Error"]["Code"] == "ParameterNotFound"
+            if absent is not None and missing:
+                return absent
             raise Unavailable(f"parameter {name}: {type(error).__name__}") from error
         return answer["Parameter"].get("Value", "")
 
