@@ -230,6 +230,8 @@ ENDPOINTS = [
 
 PUBLIC = {
     ("GET", "/api"),
+    ("GET", "/api.json"),
+    ("GET", "/api2.html"),
     ("GET", "/count"),
     ("POST", "/count"),
     ("GET", "/v1/api"),

@@ -1,0 +1,49 @@
+"""What the API says of itself: `/api.json` for programs, `/api2.html` for people."""
+
+from urllib.parse import urlsplit
+
+from chalicelib import web, wiring
+from chalicelib.pageviews import responses
+from chalicelib.pageviews.description import Where, document, page
+from chalicelib.pageviews.responses import Said
+
+from .surface import api
+
+_CACHED = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_VERSION = "0"
+"""Of the API, not of the service: GoatCounter's has no other."""
+
+_json = api.path("/api.json")
+_html = api.path("/api2.html")
+
+
+@_json.public("GET")
+def describe(request: web.Request) -> Said:
+    """Every endpoint in OpenAPI 2.0, for scripts of every origin."""
+    said = document(_where(request), _VERSION)
+    return responses.said(said, 200, {**_CACHED, "Access-Control-Allow-Origin": "*"})
+
+
+@_html.public("GET")
+def show(request: web.Request) -> Said:
+    """The same as a page."""
+    where = _where(request)
+    shown = page(document(where, _VERSION), f"{where.base}/api.json")
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": shown.policy,
+        "Referrer-Policy": "no-referrer",
+    }
+    return Said(200, shown.html, {**_CACHED, **headers})
+
+
+def _where(request: web.Request) -> Where:
+    """How the service was reached: as the operator says, where that is the host that was asked for."""
+    given = urlsplit(wiring.settings().url)
+    if given.hostname and given.hostname == request.host:
+        return Where(given.scheme, given.netloc.lower(), given.path.rstrip("/") + request.prefix)
+    host = request.headers.get("host", "").lower()
+    if host.rpartition(":")[0] != request.host:  # the CDN's function knows better, and no port
+        host = request.host
+    return Where("http" if request.host in _LOCAL else "https", host, request.prefix)
