@@ -6,18 +6,16 @@ The rules are those of the page-view contract, sections 1.7, 3.1 and 4.1. Nothin
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn
-
-import orjson
+from typing import NamedTuple, NoReturn
 
 from chalicelib.core.errors import Invalid
 
 from . import scalars
+from .bodies import MAX_INT, as_flag, as_list, as_object, as_text, as_whole, named, parse, refuse
 from .texts import mended
 
 MAX_HITS = 500
 _FILTERS = frozenset({"ip"})
-_MAX_INT = 2**31 - 1
 
 
 class RawHit(NamedTuple):
@@ -72,57 +70,21 @@ def decode_batch(body: bytes) -> CountBatch:
     Raises:
         Invalid: it is no JSON, of the wrong shape, holds an unknown key or filter, or no hits or too many.
     """
-    fields = _named(_object(_parse(body), "the body"), _BATCH_KEYS)
-    hits = _list(fields.get("hits"), "hits")
+    fields = named(as_object(parse(body), "the body"), _BATCH_KEYS)
+    hits = as_list(fields.get("hits"), "hits")
     if not hits:
         raise Invalid("no hits")
     if len(hits) > MAX_HITS:
         raise Invalid(f"maximum amount of pageviews in one batch is {MAX_HITS}")
     batch = CountBatch(
         [_hit(index, value) for index, value in enumerate(hits)],
-        _flag(fields.get("no_sessions"), "no_sessions"),
+        as_flag(fields.get("no_sessions"), "no_sessions"),
         _filters(fields.get("filter")),
     )
     unknown = [name for name in batch.filters if name not in _FILTERS]
     if unknown:
         raise Invalid(f"unknown value in Filter: [{mended(' '.join(sorted(unknown))[:200])}]")
     return batch
-
-
-def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return _parse_patiently(body)
-
-
-def _parse_patiently(body: bytes) -> Any:  # noqa: ANN401
-    """What orjson will not read: an empty body, more after the first value, and text that is not quite UTF-8.
-
-    The latter becomes lone surrogates, which cost only the hits that hold them.
-    """
-    text = body.decode("utf-8", "surrogateescape").lstrip(" \t\r\n")
-    if not text:
-        return {}
-    try:
-        return _PATIENT.raw_decode(text)[0]
-    except RecursionError:
-        _refuse("nested too deeply")
-    except json.JSONDecodeError as error:
-        _refuse(f"{error.msg} at character {error.pos}")
-    except ValueError as error:
-        _refuse(str(error).partition(";")[0])
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
-
-
-_PATIENT = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _refuse(why: str) -> NoReturn:
-    raise Invalid(f"invalid JSON: {why}")
 
 
 _BATCH_KEYS = frozenset({"no_sessions", "filter", "hits"})
@@ -132,69 +94,22 @@ _ALL_TEXT = {str}
 _HIT_KEYS = frozenset(RawHit._fields)
 
 
-def _named(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The fields under their own names: keys fit exactly or but for case; the last of those that fit counts."""
-    if fields.keys() <= known:
-        return fields
-    named = {}
-    for key, value in fields.items():
-        name = key if key in known else key.lower()
-        if name not in known:
-            raise Invalid(f"unknown parameter: {_quoted(key)}")
-        named[name] = value
-    return named
-
-
-def _quoted(key: str) -> str:
-    return json.dumps(key[:100], ensure_ascii=not key[:100].isprintable())
-
-
 def _hit(index: int, value: object) -> RawHit:
-    fields = _named(_object(value, f"hits[{index}]"), _HIT_KEYS)
+    fields = named(as_object(value, f"hits[{index}]"), _HIT_KEYS)
     get = fields.get
     texts = list(map(get, _TEXTS, _BLANKS))
     if set(map(type, texts)) != _ALL_TEXT:
-        texts = [_text(text, f"hits[{index}].{name}") for name, text in zip(_TEXTS, texts, strict=True)]
+        texts = [as_text(text, f"hits[{index}].{name}") for name, text in zip(_TEXTS, texts, strict=True)]
     event, bot, size, created_at = get("event"), get("bot"), get("size"), get("created_at")
     return RawHit._make(
         (
             *texts,
             event is not None and event is not False and _loose_flag(event, f"hits[{index}].event"),
-            0 if bot is None else _whole(bot, f"hits[{index}].bot"),
+            0 if bot is None else as_whole(bot, f"hits[{index}].bot"),
             () if size is None else _size(size, f"hits[{index}].size"),
             None if created_at is None else _moment(created_at, f"hits[{index}].created_at"),
         )
     )
-
-
-def _object(value: object, what: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    return value if isinstance(value, dict) else _refuse(f"{what} must be an object")
-
-
-def _list(value: object, what: str) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else _refuse(f"{what} must be an array")
-
-
-def _text(value: object, what: str) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else _refuse(f"{what} must be a string")
-
-
-def _flag(value: object, what: str) -> bool:
-    if value is None:
-        return False
-    return value if isinstance(value, bool) else _refuse(f"{what} must be true or false")
-
-
-def _whole(value: object, what: str) -> int:
-    if type(value) is not int or abs(value) > _MAX_INT:
-        _refuse(f"{what} must be a whole number of 32 bits")
-    return value
 
 
 _FLAGS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
@@ -207,13 +122,13 @@ def _loose_flag(value: object, what: str) -> bool:
         found = _FLAGS.get(str(value)[:8].lower())
         if found is not None:
             return found
-    _refuse(f"{what} must be true or false")
+    return refuse(f"{what} must be true or false")
 
 
 def _filters(value: object) -> frozenset[str]:
     if value is None:
         return _FILTERS
-    return frozenset(_text(name, "filter") for name in _list(value, "filter"))
+    return frozenset(as_text(name, "filter") for name in as_list(value, "filter"))
 
 
 def _size(value: object, what: str) -> tuple[int, ...]:
@@ -221,13 +136,13 @@ def _size(value: object, what: str) -> tuple[int, ...]:
         numbers = scalars.size(value)
     else:
         numbers = scalars.whole(value if isinstance(value, list) else [value])
-    return _refuse(f"{what} must be numbers") if numbers is None else numbers
+    return refuse(f"{what} must be numbers") if numbers is None else numbers
 
 
 def _moment(value: object, what: str) -> float | None:
     moment = scalars.moment(value) if isinstance(value, str) else None
     if moment is None:
-        _refuse(f"{what} must be a time like 2026-01-31T23:59:59Z")
+        refuse(f"{what} must be a time like 2026-01-31T23:59:59Z")
     return None if moment == scalars.ZERO_TIME else moment
 
 
@@ -271,7 +186,7 @@ def _parameter_size(text: str) -> tuple[int, ...]:
 def _parameter_bot(text: str) -> int:
     if not text:
         return 0
-    if not re.fullmatch("[+-]?[0-9]{1,10}", text) or abs(int(text)) > _MAX_INT:
+    if not re.fullmatch("[+-]?[0-9]{1,10}", text) or abs(int(text)) > MAX_INT:
         _refuse_parameter("b", text, "a whole number")
     return int(text)
 

@@ -1,0 +1,116 @@
+"""JSON bodies, read as strictly as clients expect: native types, and no key that nobody knows (page-view contract,
+section 1.7).
+
+What is refused is said in one sentence, as `Invalid`; `what` names the value in it.
+"""
+
+import json
+from typing import Any, NoReturn
+
+import orjson
+
+from chalicelib.core.errors import Invalid
+
+MAX_INT = 2**31 - 1
+
+
+def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    """The first JSON value of a body; of an empty one, an empty object.
+
+    Raises:
+        Invalid: it is no JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _patiently(body)
+
+
+def _patiently(body: bytes) -> Any:  # noqa: ANN401
+    """What orjson will not read: an empty body, more after the first value, and text that is not quite UTF-8.
+
+    The latter becomes lone surrogates, which cost only what holds them.
+    """
+    text = body.decode("utf-8", "surrogateescape").lstrip(" \t\r\n")
+    if not text:
+        return {}
+    try:
+        return _PATIENT.raw_decode(text)[0]
+    except RecursionError:
+        refuse("nested too deeply")
+    except json.JSONDecodeError as error:
+        refuse(f"{error.msg} at character {error.pos}")
+    except ValueError as error:
+        refuse(str(error).partition(";")[0])
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_PATIENT = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def refuse(why: str) -> NoReturn:
+    """Refuses the whole body.
+
+    Raises:
+        Invalid: always.
+    """
+    raise Invalid(f"invalid JSON: {why}")
+
+
+def named(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """The fields under their own names: keys fit exactly or but for case; the last of those that fit counts.
+
+    Raises:
+        Invalid: a key is none of these.
+    """
+    if fields.keys() <= known:
+        return fields
+    found = {}
+    for key, value in fields.items():
+        name = key if key in known else key.lower()
+        if name not in known:
+            raise Invalid(f"unknown parameter: {_quoted(key)}")
+        found[name] = value
+    return found
+
+
+def _quoted(key: str) -> str:
+    return json.dumps(key[:100], ensure_ascii=not key[:100].isprintable())
+
+
+def as_object(value: object, what: str) -> dict[str, Any]:
+    """An object; null is an empty one."""
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else refuse(f"{what} must be an object")
+
+
+def as_list(value: object, what: str) -> list[Any]:
+    """An array; null is an empty one."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else refuse(f"{what} must be an array")
+
+
+def as_text(value: object, what: str) -> str:
+    """A string; null is an empty one."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else refuse(f"{what} must be a string")
+
+
+def as_flag(value: object, what: str) -> bool:
+    """True or false; null is false."""
+    if value is None:
+        return False
+    return value if isinstance(value, bool) else refuse(f"{what} must be true or false")
+
+
+def as_whole(value: object, what: str) -> int:
+    """A whole number of 32 bits."""
+    if type(value) is not int or abs(value) > MAX_INT:
+        refuse(f"{what} must be a whole number of 32 bits")
+    return value
