@@ -98,7 +98,7 @@ class Endpoint:
         """Where it is."""
         path = self.path
         for name, value in parameters.items():
-            path = path.replace(f"{{{name}}}", quote(value))
+            path = path.replace(f"{{{name}}}", quote(value)).replace(f"{{{name}+}}", quote(value))
         assert "{" not in path
         return f"{prefix}{path}{'?' if self.query else ''}{self.query}"
 
@@ -160,8 +160,11 @@ _NO_STATISTIC = "sta_0123456789abcdef0123456789abcdef"
 _NO_EXPORT = {"export": "exp_0123456789abcdef"}
 
 
-def _pageviews(method: str, path: str, permission: Permission, status: int, body: Any = None) -> Endpoint:
-    return Endpoint(PAGEVIEWS, method, path, permission, status, body)
+def _pageviews(
+    method: str, path: str, permission: Permission, status: int, body: Any = None, **parameters: str
+) -> Endpoint:
+    """`parameters` stand in the path."""
+    return Endpoint(PAGEVIEWS, method, path, permission, status, body, parameters=lambda _: parameters)
 
 
 def _listed(path: str, permission: Permission, make: Permission, body: Any) -> list[Endpoint]:
@@ -196,6 +199,9 @@ ENDPOINTS = [
     _pageviews("GET", "/api/v0/paths", Permission.STATS, 200),
     _pageviews("GET", "/api/v0/stats/total", Permission.STATS, 200),
     _pageviews("GET", "/api/v0/stats/hits", Permission.STATS, 200),
+    _pageviews("GET", "/api/v0/stats/hits/{path_id}", Permission.STATS, 200, path_id="999999"),
+    _pageviews("GET", "/api/v0/stats/{page}", Permission.STATS, 200, page="browsers"),
+    _pageviews("GET", "/api/v0/stats/{page}/{id+}", Permission.STATS, 200, page="toprefs", id="example.com/a"),
     Endpoint(STATISTICS, "GET", f"{_V1}/domains", DOMAINS, 200),
     Endpoint(STATISTICS, "POST", f"{_V1}/domains", DOMAINS, 201, _NAME),
     _a_domain("GET", READ | DOMAINS),

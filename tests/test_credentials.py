@@ -138,11 +138,12 @@ of_statistics = [endpoint for endpoint in ENDPOINTS if endpoint.protocol is STAT
 def test_a_key_never_reaches_another_accounts_site(somebody: Person, stranger: Person, endpoint: Endpoint) -> None:
     """A foreign site looks exactly like one that does not exist; a foreign host changes nothing at all."""
     token = f"Bearer {stranger.token}"
-    foreign = endpoint.ask(somebody, token, {})
-    absent = endpoint.ask(somebody, token, {}, prefix="/s/no-such-site")
+    parameters = lasting(endpoint, somebody)
+    foreign = endpoint.ask(somebody, token, parameters)
+    absent = endpoint.ask(somebody, token, parameters, prefix="/s/no-such-site")
     assert (foreign.status, foreign.body) == (absent.status, absent.body) == (404, absent.body)
     assert foreign.json() == endpoint.protocol.missing("site")
-    own = endpoint.ask(somebody, token, {}, prefix="", headers={"host": "somebodys.example"})
+    own = endpoint.ask(somebody, token, parameters, prefix="", headers={"host": "somebodys.example"})
     assert own.status == endpoint.status
 
 

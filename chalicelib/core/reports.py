@@ -146,7 +146,7 @@ def _total(snapshot: Snapshot, when: Range, paths: PathFilter) -> Total:
     else:
         named_events = {path for path in wanted if _is_known_event(snapshot, path)}
         for part in snapshot.parts(VISITS, first, last, wanted):
-            for path, counts in _by_path(part.visits, wanted):
+            for path, counts in by_path(part.visits, wanted):
                 _add(visits, counts.time, counts.visits)
                 if path in named_events:
                     _add(events, counts.time, counts.visits)
@@ -190,7 +190,7 @@ def _hits(  # noqa: PLR0913 - as above
     chosen = {path for _, path in ranked[:limit]}
     series: dict[int, Counter[int]] = {path: Counter() for path in chosen}
     for table in tables:
-        for path, found in _by_path(table, chosen):
+        for path, found in by_path(table, chosen):
             _add(series[path], found.time, found.visits)
     hits = [_hit_list(snapshot, path, series[path], when, group) for _, path in ranked[:limit]]
     return HitLists(hits, sum(hit.count for hit in hits), len(ranked) > limit)
@@ -221,8 +221,8 @@ def _in_range(table: Counts, when: Range) -> tuple[Sequence[int], Sequence[int]]
     return list(compress(table.path, inside)), list(compress(table.visits, inside))
 
 
-def _by_path(table: Counts | None, paths: Collection[int]) -> Iterable[tuple[int, Counts]]:
-    """The rows of some paths: tables are sorted by path."""
+def by_path(table: Counts | None, paths: Collection[int]) -> Iterable[tuple[int, Counts]]:
+    """The rows of some paths, for each that has any: tables are sorted by path."""
     if table is None:
         return
     for path in paths:

@@ -58,6 +58,23 @@ class HitsQuery(NamedTuple):
     group: Group
 
 
+class RefsQuery(NamedTuple):
+    """The query of `GET /stats/hits/{path_id}`."""
+
+    when: Range
+    limit: int
+    offset: int
+
+
+class BreakdownQuery(NamedTuple):
+    """The query of `GET /stats/{page}` and `GET /stats/{page}/{id}`."""
+
+    when: Range
+    include: PathFilter
+    limit: int
+    offset: int
+
+
 def paths_query(query: Query) -> PathsQuery:
     """What `GET /paths` is asked for.
 
@@ -100,6 +117,27 @@ def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
     )
 
 
+def refs_query(query: Query, now: float, offset: int) -> RefsQuery:
+    """What `GET /stats/hits/{path_id}` is asked for.
+
+    Raises:
+        Invalid: as `total_query`.
+    """
+    given = _Given(query, ("start", "end", "limit", "offset"))
+    return RefsQuery(given.range(now, offset), *given.piece())
+
+
+def breakdown_query(query: Query, now: float, offset: int) -> BreakdownQuery:
+    """What `GET /stats/{page}` and `GET /stats/{page}/{id}` are asked for.
+
+    Raises:
+        Invalid: as `total_query`.
+    """
+    given = _Given(query, ("start", "end", "include_paths", "path_by_name", "limit", "offset"))
+    include = given.paths("include_paths", by_name=given.flag("path_by_name")) or _filter()
+    return BreakdownQuery(given.range(now, offset), include, *given.piece())
+
+
 class _Given:
     """The parameters of a query under their own names, each with all of its values."""
 
@@ -122,6 +160,10 @@ class _Given:
         if not -_INT64 <= number < _INT64:
             _refuse(name, text, "a number")
         return number
+
+    def piece(self) -> tuple[int, int]:
+        """How many rows are wanted, and how many to pass over before them."""
+        return _clamped(self.number("limit", 20), 100), max(self.number("offset", 0), 0)
 
     def flag(self, name: str) -> bool:
         return self._first(name) in _TRUE

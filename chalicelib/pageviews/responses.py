@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     # Types alone: what makes them is loaded with the first question.
     from chalicelib.core.reports import Day, HitLists, Path, Total
 
+    from .breakdowns import Row, Rows
+
 JSON = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 GIF = bytes.fromhex("47494638396101000100800100000000ffffff21f904010a0001002c00000000010001000002024c01003b")
@@ -214,6 +216,22 @@ def hits(found: HitLists) -> dict[str, Any]:
         "total": found.total,
         "more": found.more,
     }
+
+
+def referrers(found: Rows) -> dict[str, Any]:
+    """The body of `GET /stats/hits/{path_id}`."""
+    return {"refs": [_row(row) for row in found.rows], "more": found.more}
+
+
+def breakdown(found: Rows) -> dict[str, Any]:
+    """The body of `GET /stats/{page}` and `GET /stats/{page}/{id}`."""
+    return {"stats": [_row(row) for row in found.rows], "more": found.more}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    shown: dict[str, Any] = {} if row.id is None else {"id": row.id}
+    shown |= {"name": row.name, "count": row.visits}
+    return shown if row.scheme is None else {**shown, "ref_scheme": row.scheme}
 
 
 def _day(day: Day) -> dict[str, Any]:

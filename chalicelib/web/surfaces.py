@@ -42,8 +42,15 @@ Identify = Callable[[Request, Permission], C]
 class Path(Generic[C]):
     """A path of a surface, with a view for each method that it knows."""
 
-    def __init__(self, identify: Identify[C], limits: Sequence[str], absent: CountlessError | None = None) -> None:
+    def __init__(
+        self,
+        identify: Identify[C],
+        limits: Sequence[str],
+        absent: CountlessError | None = None,
+        sound: Callable[[Request], None] | None = None,
+    ) -> None:
         self._identify = identify
+        self._sound = sound
         self.limits = tuple(limits)
         """The windows that requests are charged to; the last is the one that headers speak of."""
         self.absent = absent or NotFound("path")
@@ -69,6 +76,8 @@ class Path(Generic[C]):
 
         def register(view: Callable[[Request, C], Answer]) -> Callable[[Request, C], Answer]:
             def checked(request: Request) -> Answer:
+                if self._sound is not None:
+                    self._sound(request)
                 return view(request, self._identify(request, permission))
 
             self.views.update(dict.fromkeys(methods, checked))
@@ -100,12 +109,20 @@ class Surface(Generic[C]):
         self._checks = checks(self)
         self.paths: dict[str, Path[C]] = {}
 
-    def path(self, pattern: str, *, limits: Sequence[str] = ()) -> Path[C]:
-        """Registers a path in all of its spellings; `limits` name the windows that its requests are charged to."""
-        path = self.paths[pattern] = Path(self._identify, limits)
+    def path(
+        self, pattern: str, *, limits: Sequence[str] = (), sound: Callable[[Request], None] | None = None
+    ) -> Path[C]:
+        """Registers a path in all of its spellings; `limits` name the windows that its requests are charged to.
 
-        def view(**parameters: str) -> Response:
-            return self.respond(path, _event(self._blueprint), parameters)
+        `sound` raises what is wrong with a path, to be said before anybody is asked for a credential. A last parameter
+        such as `{id+}` takes all that is left of the path, slashes too.
+        """
+        path = self.paths[pattern] = Path(self._identify, limits, sound=sound)
+
+        def view(**_: str) -> Response:
+            # Chalice passes over parameters that take several segments.
+            event = _event(self._blueprint)
+            return self.respond(path, event, _parameters(event))
 
         for spelling in (pattern, f"/s/{{code}}{pattern}") if self.coded else (pattern,):
             route = self._blueprint.route(spelling, methods=list(METHODS), content_types=["*/*"], name=_name(spelling))
@@ -192,6 +209,12 @@ def prepare(app: Chalice) -> Chalice:
 def _event(app: Chalice | Blueprint) -> Mapping[str, Any]:
     request = app.current_request
     return request.to_original_event() if request else {}
+
+
+def _parameters(event: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the path, by name, as the gateway decoded it."""
+    found = event.get("pathParameters") or {}
+    return {str(name).removesuffix("+"): str(value) for name, value in found.items()}
 
 
 def _name(pattern: str) -> str:

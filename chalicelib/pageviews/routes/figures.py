@@ -1,13 +1,18 @@
 """What a site's page views add up to: `/api/v0/me`, `/paths` and `/stats`."""
 
+from typing import TYPE_CHECKING
+
 from chalicelib import web, wiring
 from chalicelib.core.accounts import Permission
 from chalicelib.core.errors import Invalid
 from chalicelib.pageviews import responses
-from chalicelib.pageviews.requests_query import hits_query, paths_query, total_query
+from chalicelib.pageviews.requests_query import breakdown_query, hits_query, paths_query, refs_query, total_query
 from chalicelib.pageviews.responses import Said
 
 from .surface import LIMITS, api
+
+if TYPE_CHECKING:
+    from chalicelib.pageviews.breakdowns import Pages
 
 _ROWS_TIMES_DAYS = 150_000
 """As many days of series as fit into a function's memory."""
@@ -17,6 +22,7 @@ _me = api.path("/api/v0/me", limits=LIMITS)
 _paths = api.path("/api/v0/paths", limits=LIMITS)
 _total = api.path("/api/v0/stats/total", limits=LIMITS)
 _hits = api.path("/api/v0/stats/hits", limits=LIMITS)
+_refs = api.path("/api/v0/stats/hits/{path_id}", limits=LIMITS)
 
 
 @_help.public("GET")
@@ -65,3 +71,52 @@ def list_hits(request: web.Request, caller: web.Caller) -> Said:
         group=asked.group,
     )
     return responses.large(responses.hits(found), request.headers.get("accept-encoding", ""))
+
+
+def _is_page(request: web.Request) -> None:
+    """Whether there is such a page is said to everybody (page-view contract, section 2.8)."""
+    from chalicelib.pageviews import breakdowns  # noqa: PLC0415 - with the first question, as all that answers them
+
+    pages = breakdowns.DETAILED if "id" in request.parameters else breakdowns.PAGES
+    breakdowns.page_name(request.parameters["page"], pages)
+
+
+def _pages(caller: web.Caller) -> "Pages":
+    from chalicelib.pageviews.breakdowns import Pages  # noqa: PLC0415
+
+    return Pages(wiring.breakdowns(), caller.site)
+
+
+_breakdown = api.path("/api/v0/stats/{page}", limits=LIMITS, sound=_is_page)
+_detail = api.path("/api/v0/stats/{page}/{id+}", limits=LIMITS, sound=_is_page)
+"""An id may be a referrer, with slashes in it, and gateways take them as such even where they are encoded."""
+api.path("/api/v0/stats/hits/{path_id}/{rest+}", limits=LIMITS)
+"""There is no such thing; the path would else be a detail of a page `hits`."""
+
+
+@_refs.keyed("GET", permission=Permission.STATS)
+def list_referrers(request: web.Request, caller: web.Caller) -> Said:
+    """Where the visitors of one path came from."""
+    from chalicelib.pageviews.breakdowns import whole_number  # noqa: PLC0415
+
+    now = wiring.now()
+    path = whole_number("path_id", request.parameters["path_id"])
+    asked = refs_query(request.query, now, caller.user.offset(now))
+    return responses.said(responses.referrers(_pages(caller).referrers_of(path, asked)))
+
+
+@_breakdown.keyed("GET", permission=Permission.STATS)
+def show_breakdown(request: web.Request, caller: web.Caller) -> Said:
+    """Visits by browser, system, place, language, size of screen, campaign or referrer."""
+    now = wiring.now()
+    asked = breakdown_query(request.query, now, caller.user.offset(now))
+    return responses.said(responses.breakdown(_pages(caller).listed(request.parameters["page"].lower(), asked)))
+
+
+@_detail.keyed("GET", permission=Permission.STATS)
+def show_detail(request: web.Request, caller: web.Caller) -> Said:
+    """What one of a breakdown's rows is made of: versions, regions, widths, sources, paths."""
+    now = wiring.now()
+    page, value = request.parameters["page"].lower(), request.parameters["id"]
+    asked = breakdown_query(request.query, now, caller.user.offset(now))
+    return responses.said(responses.breakdown(_pages(caller).detailed(page, value, asked)))
