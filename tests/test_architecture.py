@@ -24,7 +24,7 @@ AWS = {
     "types_boto3_sqs",
     "types_boto3_ssm",
 }
-LISTS = {"crawlerdetect", "langcodes", "language_data", "maxminddb"}
+LISTS = {"crawlerdetect", "langcodes", "language_data", "maxminddb", "ua_parser"}
 """Libraries that look something up in a list they bring, and do nothing else."""
 
 
@@ -44,7 +44,7 @@ RULES = {
     "core": _rule(libraries={"orjson", "argon2"}),
     "settings": _rule(),
     "observability": _rule(libraries={"aws_lambda_powertools", "chalice"}),
-    "pageviews": _rule("core", libraries={"jinja2", "orjson", *LISTS}),
+    "pageviews": _rule("core", libraries={"PIL", "jinja2", "orjson", *LISTS}),
     "statistics": _rule("core", libraries={"orjson"}),
     "aws": _rule("core", "settings", libraries={"orjson", *AWS}),
     "wiring": _rule("core", "settings", "aws"),

@@ -88,6 +88,38 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("Mozilla/5.0 (Mobile; Nokia 8110; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5", "Firefox 48", "KaiOS"),
         ("Mozilla/5.0 (X11; U; DragonFly i386) Gecko/20 Firefox/3.6", "Firefox 3", "DragonFly BSD"),
         ("Mozilla/4.0 (compatible; J2ME/MIDP)", "", "Java ME"),
+        (
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+                "Version/17.0 EdgiOS/124.0.2478.50 Mobile/15E148 Safari/604.1"
+            ),
+            "Safari 17.0",
+            "iOS 17.4",
+        ),
+        (
+            f"Mozilla/5.0 (Linux; Android 13; SM-A536B; wv) {WEBKIT} Version/4.0 Chrome/123.0 Safari/1 [FB_IAB/FB4A;]",
+            "Chrome 123",
+            "Android 13",
+        ),
+        (
+            f"Mozilla/5.0 (Linux; Android 12; HarmonyOS) {WEBKIT} Chrome/99.0 HuaweiBrowser/14.0.0.300 Safari/1",
+            "Chrome 99",
+            "Android 12",
+        ),
+        ("Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 6.1; Trident/5.0; SLCC2)", "Internet Explorer 7", "Windows 7"),
+        ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1; en) Opera 8.50", "Internet Explorer 6", "Windows XP"),
+        ("Mozilla/5.0 (Windows NT 6.3; ARM; Trident/7.0; rv:11.0) like Gecko", "Internet Explorer 11", "Windows 8.1"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; rv:68.0) Gecko/20100101 Goanna/4.8 Firefox/68.0 Basilisk/20230125",
+            "Basilisk 20230125",
+            "Windows 10",
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:24.0) Gecko/2014 Firefox/24.0 Iceweasel/24.3.0", "Firefox 24", "Linux"),
+        ("Mozilla/5.0 (X11; Haiku x86_64) WebPositive/1.3 Safari/615.1", "WebPositive 1.3", "Haiku"),
+        ("Mozilla/5.0 (X11; SunOS i86pc; rv:60.0) Gecko/20100101 Firefox/60.0", "Firefox 60", "SunOS"),
+        (f"Mozilla/5.0 (Fuchsia) {WEBKIT} Chrome/101.0 Safari/537.36 CrKey/1.56", "Chrome 101", "Fuchsia"),
+        ("Mozilla/5.0 (Sailfish 4.5; Mobile; rv:91.0) Gecko/91.0 Firefox/91.0", "Firefox 91", "Sailfish"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/1 Chrome/120 Safari/1", "Chrome 120", "Linux"),
         ("", "", ""),
         ("something else", "", ""),
     ],
@@ -95,6 +127,13 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 def test_a_user_agent_tells_browser_and_system(user_agent: str, browser: str, system: str) -> None:
     """The contract's rules hold in their order: the first that fits counts."""
     assert _shown(agents.read(user_agent)) == (browser, system)
+
+
+def test_a_version_is_kept_apart_from_its_name() -> None:
+    """Statistics group by names, and show the versions of one beneath it; distributions count as versions of Linux."""
+    explorer = agents.read("Mozilla/5.0 (Windows NT 6.3; Trident/7.0; rv:11.0) like Gecko")
+    assert explorer == ("Internet Explorer\0" + "11", "Windows\0" + "8.1")
+    assert agents.read("Mozilla/5.0 (X11; Ubuntu; Linux; rv:9.0) Firefox/9.0") == ("Firefox\0" + "9", "Linux\0Ubuntu")
 
 
 def _shown(agent: agents.Agent) -> tuple[str, ...]:
