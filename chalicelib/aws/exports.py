@@ -5,6 +5,8 @@ On the `documents` table:
     pk            sk            what
     exports#A     EXPORT        a job of account A, packed; it ends 30 days after its file has expired
     export#E      export        whose the job E is, for links, which do not say
+    export-numbers#A  numbers   the last number that account A gave to an export
+    export-numbers#A  0..N      which job of account A has the number N (ten digits); it ends with the job
     exports-due   AT#A#E        a note to look after job E of account A at a moment (ten digits of Unix seconds)
 """
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 DUE = "exports-due"
 FIRST, LAST = " ", "~"
 """Around every sort key of ours: they begin with a letter or a digit."""
-TYPE = "application/gzip"
 _MIXED = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 """What S3 says when it has other parts than those that are to be joined."""
 _GONE = {"NoSuchUpload", "NoSuchKey", "NotFound", "404", "InvalidRange"}
@@ -47,12 +48,16 @@ class Jobs:
         """As `JobStore.begin`. The id is new, so that writing it all again changes nothing."""
         ends = {"expires": {"N": str(job.expires_at + REMEMBERED)}}
         pointer = self._pointer(job.id).words | {"account": {"S": job.account}} | ends
-        items = (_item(self._key(job.account, job.id), job), pointer, self._note(_look(job, look)).words)
+        items = [_item(self._key(job.account, job.id), job), pointer, self._note(_look(job, look)).words]
+        if job.number:
+            items.append(self._numbered(job.account, job.number).words | {"export": {"S": job.id}} | ends)
         calls.transact(self._client, [{"Put": {"TableName": self._table, "Item": item}} for item in items])
 
     def forget(self, job: Job, look: int) -> None:
         """As `JobStore.forget`."""
-        keys = (self._key(job.account, job.id), self._pointer(job.id), self._note(_look(job, look)))
+        keys = [self._key(job.account, job.id), self._pointer(job.id), self._note(_look(job, look))]
+        if job.number:
+            keys.append(self._numbered(job.account, job.number))
         calls.delete(self._client, keys)
 
     def get(self, account: str, job: str) -> Job | None:
@@ -64,6 +69,24 @@ class Jobs:
         """As `JobStore.find`."""
         pointer = self._read(self._pointer(job))
         return self.get(pointer["account"]["S"], job) if pointer else None
+
+    def count(self, account: str) -> int:
+        """As `JobStore.count`. An answer that is lost costs a number."""
+        with calls.answering():
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=Key(self._table, f"export-numbers#{account}", "numbers").words,
+                UpdateExpression="ADD #last :one",
+                ExpressionAttributeNames={"#last": "last"},
+                ExpressionAttributeValues={":one": {"N": "1"}},
+                ReturnValues="UPDATED_NEW",
+            )
+        return int(answer["Attributes"]["last"]["N"])
+
+    def numbered(self, account: str, number: int) -> Job | None:
+        """As `JobStore.numbered`."""
+        found = self._read(self._numbered(account, number))
+        return self.get(account, found["export"]["S"]) if found else None
 
     def _read(self, key: Key) -> Item | None:
         with calls.answering():
@@ -130,6 +153,9 @@ class Jobs:
     def _pointer(self, job: str) -> Key:
         return Key(self._table, f"export#{job}", "export")
 
+    def _numbered(self, account: str, number: int) -> Key:
+        return Key(self._table, f"export-numbers#{account}", f"{number:010}")
+
     def _note(self, look: Look) -> Key:
         return Key(self._table, DUE, f"{look.at:010}#{look.account}#{look.id}")
 
@@ -164,10 +190,10 @@ class Bucket:
         self._public = public
         self._bucket = bucket
 
-    def create(self, key: str) -> str:
+    def create(self, key: str, media_type: str) -> str:
         """As `Files.create`."""
         with _answering():
-            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=TYPE)
+            made = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=media_type)
         return made["UploadId"]
 
     def put(self, key: str, upload: str, number: int, data: bytes) -> str:
@@ -218,7 +244,7 @@ class Bucket:
         with _answering():
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    def link(self, key: str, name: str, seconds: int) -> str:
+    def link(self, key: str, name: str, media_type: str, seconds: int) -> str:
         """As `Files.link`: a presigned URL, which nobody is asked for."""
         with _answering():
             return self._public.generate_presigned_url(
@@ -227,7 +253,7 @@ class Bucket:
                     "Bucket": self._bucket,
                     "Key": key,
                     "ResponseContentDisposition": disposition(name),
-                    "ResponseContentType": TYPE,
+                    "ResponseContentType": media_type,
                 },
                 ExpiresIn=seconds,
             )

@@ -1,10 +1,11 @@
 """Makes the files of exports: in flat memory, and the same bytes whatever happens on the way.
 
 A source gives chunks of text; they are compressed into gzip members, and each member is one part of a multipart
-upload. A member ends behind the first chunk at which its compressed bytes are enough for a part: the data alone say
-where, never the time, so a part that is made again is the same. What is checkpointed after each part is how far the
-source was read and which parts there are. Whoever takes over reads on from there; should the one before it be
-alive after all, it finds the job changed at its next checkpoint, and stops.
+upload. What a source has packed itself, such as an archive, goes into parts as it is. A part ends behind the first
+chunk at which its bytes are enough for a part: the data alone say where, never the time, so a part that is made again
+is the same. What is checkpointed after each part is how far the source was read and which parts there are. Whoever
+takes over reads on from there; should the one before it be alive after all, it finds the job changed at its next
+checkpoint, and stops.
 
 At last the whole file is read once more: for its SHA-256, and to see that every part is what was uploaded.
 """
@@ -19,7 +20,7 @@ from enum import Enum, auto
 from typing import NamedTuple, NoReturn, Protocol
 
 from .errors import Conflict, Invalid, NotFound, Poison, Unauthenticated, Unavailable
-from .exports import BROKEN, GONE, REPEATEDLY, Job, Lost, Part, Ports, Progress, State, fail, park
+from .exports import BROKEN, GONE, REPEATEDLY, ZIP, Job, Lost, Part, Ports, Progress, State, fail, park
 
 PART = 8 * 1024 * 1024
 """Bytes of a part, at least: S3 takes 5 MiB and more, but for the last."""
@@ -44,7 +45,9 @@ PERMANENT = (NotFound, Unauthenticated, Invalid, Poison)
 
 
 class Chunk(NamedTuple):
-    """A piece of a file."""
+    """A piece of a file. One that says again where the last one ended, and no more, is a sign of life: of a source that
+    has to pass over much.
+    """
 
     after: str
     """Names the last that it holds; empty for a header that stands alone."""
@@ -103,6 +106,33 @@ class Member:
         """The whole member."""
         trailer = self._check.to_bytes(4, "little") + (self._raw & 0xFFFFFFFF).to_bytes(4, "little")
         return b"".join((*self._pieces, self._deflate.flush(), trailer))
+
+
+class Plain:
+    """A part that grows by bytes which stay as they are."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.size = 0
+        """Bytes so far."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether there are any."""
+        return bool(self.size)
+
+    def add(self, data: bytes) -> None:
+        """Takes in some more."""
+        self._pieces.append(data)
+        self.size += len(data)
+
+    def end(self) -> bytes:
+        """The whole part."""
+        return b"".join(self._pieces)
+
+
+def _new_part(job: Job) -> Member | Plain:
+    return Plain() if job.media_type == ZIP else Member()
 
 
 class Exporter:
@@ -256,34 +286,36 @@ class _Work:
     def _upload(self, source: Callable[[Job], Source]) -> bool:
         """Makes parts; whether they hold everything now."""
         if not self._job.progress.upload:
-            upload = self._ports.files.create(self._job.key)
+            upload = self._ports.files.create(self._job.key, self._job.media_type)
             self._save(replace(self._job, progress=Progress(upload=upload)))
-        member, rows, cursor = Member(), 0, self._job.progress.cursor
+        part, rows, cursor = _new_part(self._job), 0, self._job.progress.cursor
         left, slowest = self._remaining(), 0.0
         for chunk in source(self._job).chunks(cursor):
             self._live()
-            member.add(chunk.data)
+            if chunk == (cursor, 0, b""):
+                continue
+            part.add(chunk.data)
             rows += chunk.rows
             cursor = chunk.after
-            if member.size >= self._part and cursor:
-                self._put(member, rows, cursor)
-                member, rows = Member(), 0
+            if part.size >= self._part and cursor:
+                self._put(part, rows, cursor)
+                part, rows = _new_part(self._job), 0
                 before, left = left, self._remaining()
                 slowest = max(slowest, before - left)
                 if left < MARGIN + 2 * slowest:
                     return False
-        if member.begun or not self._job.progress.parts:
-            self._put(member, rows, cursor, read=True)
+        if part.begun or not self._job.progress.parts:
+            self._put(part, rows, cursor, read=True)
         else:
             self._checkpoint(replace(self._job, progress=replace(self._job.progress, read=True)))
         return True
 
-    def _put(self, member: Member, rows: int, cursor: str, *, read: bool = False) -> None:
+    def _put(self, part: Member | Plain, rows: int, cursor: str, *, read: bool = False) -> None:
         """Uploads a part, and checkpoints it."""
         progress = self._job.progress
         if len(progress.parts) >= MOST_PARTS:
             raise Invalid(TOO_LARGE)
-        data = member.end()
+        data = part.end()
         tag = self._ports.files.put(self._job.key, progress.upload, len(progress.parts) + 1, data)
         parts = (*progress.parts, Part(tag, len(data), zlib.crc32(data)))
         reached = replace(progress, cursor=cursor, parts=parts, read=read)
@@ -322,6 +354,7 @@ class _Work:
             until=0.0,
             tries=0,
             progress=Progress(),
+            reached=self._job.progress.cursor,
         )
         self._save(finished)
 

@@ -28,6 +28,8 @@ IDLE = 900
 _LOOKS = 5
 """How often a job is looked at again, if others change it meanwhile."""
 GONE = "What was to be exported is gone."
+GZIP, ZIP = "application/gzip", "application/zip"
+"""What files are: their names end in `.zip`, or else they are compressed as they are made."""
 BROKEN = "This export cannot be made. Please tell whoever runs this service, and name the export's id."
 REPEATEDLY = (
     "This export failed again and again. Ask for another later; if that fails too, please tell whoever runs this "
@@ -111,6 +113,15 @@ class Job:
     parked: bool = False
     """Whether the dead-letter queue knows of its failure."""
     progress: Progress = field(default_factory=Progress)
+    number: int = 0
+    """What clients call it that want small numbers: given once in each account, upwards; 0 if it has none."""
+    reached: str = ""
+    """The last cursor, once the file is there: what a finished export ended with, in its source's words."""
+
+    @property
+    def media_type(self) -> str:
+        """What its file is."""
+        return ZIP if self.name.endswith(".zip") else GZIP
 
     @property
     def over(self) -> bool:
@@ -154,7 +165,7 @@ class JobStore(Protocol):
     """Where jobs are. Every method may raise `Unavailable`."""
 
     def begin(self, job: Job, look: int) -> None:
-        """Writes a new job, so that it is found by its id alone too, and looked after at a moment."""
+        """Writes a new job, so that it is found by its id alone too, or its number, and looked after at a moment."""
 
     def forget(self, job: Job, look: int) -> None:
         """Takes back what `begin` wrote."""
@@ -164,6 +175,12 @@ class JobStore(Protocol):
 
     def find(self, job: str) -> Job | None:
         """As `get`, for those who know but the id."""
+
+    def count(self, account: str) -> int:
+        """The next of an account's numbers. None is given twice; some may be left out."""
+
+    def numbered(self, account: str, number: int) -> Job | None:
+        """As `get`, for those who know the number."""
 
     def swap(self, job: Job) -> None:
         """Writes a job over the version before it; if this very call did so already, that is fine.
@@ -188,8 +205,8 @@ class JobStore(Protocol):
 class Files(Protocol):
     """Where the files are. Every method may raise `Unavailable`."""
 
-    def create(self, key: str) -> str:
-        """Begins an upload; its id. One that is never finished goes by itself."""
+    def create(self, key: str, media_type: str) -> str:
+        """Begins an upload of something of this type; its id. One that is never finished goes by itself."""
 
     def put(self, key: str, upload: str, number: int, data: bytes) -> str:
         """Uploads a part, over one that was uploaded under its number before; its tag.
@@ -218,7 +235,7 @@ class Files(Protocol):
     def remove(self, key: str, upload: str) -> None:
         """Removes the file, and the upload if one is named. What is gone is fine."""
 
-    def link(self, key: str, name: str, seconds: int) -> str:
+    def link(self, key: str, name: str, media_type: str, seconds: int) -> str:
         """An address from which anyone can load the file for some time, to be saved under this name."""
 
 
@@ -248,14 +265,25 @@ class Exports:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    def begin(self, account: str, surface: str, name: str, parameters: Mapping[str, str], now: float) -> Job:
-        """Asks for a new export.
+    def begin(  # noqa: PLR0913 - what makes an export, and whether it has a number
+        self,
+        account: str,
+        surface: str,
+        name: str,
+        parameters: Mapping[str, str],
+        now: float,
+        *,
+        numbered: bool = False,
+    ) -> Job:
+        """Asks for a new export; `numbered` gives it one of the account's numbers.
 
         Raises:
             Unavailable: it will not be made, or, should nobody answer at all any more, perhaps in an hour.
         """
         moment = int(now)
         job = Job(PREFIX + ids.ordered(now), account, surface, name, dict(parameters), moment, moment, moment + KEPT)
+        if numbered:
+            job = replace(job, number=self._ports.jobs.count(account))
         look = moment + IDLE
         self._ports.jobs.begin(job, look)
         try:
@@ -265,6 +293,13 @@ class Exports:
             raise
         return job
 
+    def take_back(self, job: Job) -> None:
+        """Forgets an export that has just been asked for, as if it never had been: nobody was told of it yet.
+
+        Whoever makes it already finds it gone, and stops.
+        """
+        self._ports.jobs.forget(job, job.created_at + IDLE)
+
     def job(self, account: str, job: str) -> Job:
         """An export of an account.
 
@@ -272,6 +307,17 @@ class Exports:
             NotFound: it has none of this id.
         """
         found = self._ports.jobs.get(account, job)
+        if found is None:
+            raise NotFound("export")
+        return found.at(self._ports.clock())
+
+    def numbered(self, account: str, number: int) -> Job:
+        """An export of an account, by its number.
+
+        Raises:
+            NotFound: it has none of this number.
+        """
+        found = self._ports.jobs.numbered(account, number)
         if found is None:
             raise NotFound("export")
         return found.at(self._ports.clock())
@@ -305,7 +351,7 @@ class Exports:
             NotFound: there is no file, or no more.
         """
         _require_file(job, self._ports.clock())
-        return self._ports.files.link(job.key, job.name, LINK)
+        return self._ports.files.link(job.key, job.name, job.media_type, LINK)
 
     def read(self, job: Job) -> bytes:
         """A finished export's whole file: for small ones.

@@ -74,6 +74,12 @@ class _Jobs:
     def find(self, _job: str) -> Job | None:
         return self.job
 
+    def count(self, _account: str) -> int:
+        return 1
+
+    def numbered(self, _account: str, _number: int) -> Job | None:
+        return self.job
+
     def swap(self, job: Job) -> None:
         if self.job is None or self.job.version != job.version - 1:
             raise Conflict(job.id)
@@ -96,7 +102,7 @@ class _Files:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def create(self, _key: str) -> str:
+    def create(self, _key: str, _media_type: str) -> str:
         return "upload"
 
     def put(self, _key: str, _upload: str, number: int, data: bytes) -> str:
@@ -116,7 +122,7 @@ class _Files:
 
     def remove(self, _key: str, _upload: str) -> None: ...
 
-    def link(self, _key: str, _name: str, _seconds: int) -> str:
+    def link(self, _key: str, _name: str, _media_type: str, _seconds: int) -> str:
         return self._path.as_uri()
 
 

@@ -17,7 +17,7 @@ from chalicelib.aws.exports import Bucket
 from chalicelib.core import exporting, exports
 from chalicelib.core.errors import Invalid, NotFound, Poison, Unauthenticated, Unavailable
 from chalicelib.core.exporting import HEADER, LEASE, RESTARTS, TRIES, Chunk
-from chalicelib.core.exports import Job, Lost, State, disposition
+from chalicelib.core.exports import GZIP, Job, Lost, State, disposition
 from tests.conftest import World
 from tests.core.exporting import (
     AFTER,
@@ -666,7 +666,7 @@ def test_a_link_names_the_bucket_s_region(world: World, monkeypatch: pytest.Monk
     assert world
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     wiring.forget()
-    address = urlsplit(Bucket(clients.files(), clients.files(), "some-bucket").link("exports/a/e/0", "n.gz", 60))
+    address = urlsplit(Bucket(clients.files(), clients.files(), "some-bucket").link("exports/a/e/0", "n.gz", GZIP, 60))
     wiring.forget()
     assert address.hostname == f"some-bucket.s3.{region}.amazonaws.com"
 
