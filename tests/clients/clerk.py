@@ -58,7 +58,7 @@ def _site(account: str, name: str) -> dict[str, Any]:
 
 
 def _said(site: Site) -> dict[str, Any]:
-    return {"id": site.id, "domain": site.domain, "host": site.cname, "stream": site.stream}
+    return {"id": site.id, "code": site.code, "domain": site.domain, "host": site.cname, "stream": site.stream}
 
 
 def _key(account: str, owner: int, permissions: int, sites: list[int]) -> str:
