@@ -279,6 +279,15 @@ class Accounts:
             raise NotFound("account")
         return found
 
+    def current_roster(self, account: str) -> Roster:
+        """As `roster`, but as it is now, whatever is remembered.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        self._rosters.forget(account)
+        return self.roster(account)
+
     def keys(self, account: str) -> list[Key]:
         """The account's keys, revoked ones too, in the order in which they were made; as they are now."""
         with _answering():

@@ -6,7 +6,7 @@ surface's words and not in the gateway's. `catch_all` does the same for paths th
 """
 
 from .answers import Answer, Reply, Words
-from .callers import Caller, Holder, holder, identify, key_of, no_site, public_site, roster_of
+from .callers import Caller, Holder, holder, identify, key_of, no_site, public_site, roster_of, visit
 from .checks import (
     LARGEST_BODY,
     body_within,
@@ -56,4 +56,5 @@ __all__ = [
     "roster_of",
     "target_length",
     "tell",
+    "visit",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chalicelib import observability, wiring
 from chalicelib.core import keys
-from chalicelib.core.accounts import Permission, Roster, Site, User
+from chalicelib.core.accounts import Account, Domain, Permission, Role, Roster, Site, User, Visibility
 from chalicelib.core.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from chalicelib.core.keys import Key
 
@@ -99,6 +99,42 @@ def identify(request: Request, permission: Permission) -> Caller:
         raise NotFound("user")
     held = _passed(key, user, permission)
     return Caller(held.key, held.user, roster, site)
+
+
+ACCESS_TOKEN = "access-token"  # noqa: S105 - a word of the API
+"""The parameter in which visitors send a site's secret."""
+
+
+def visit(request: Request) -> Caller | None:
+    """Nobody in particular, who may see the figures of the site that is meant: it is public, or the request knows its
+    secret. None for requests with a credential, and where the site is for nobody but the account.
+
+    The secret is no parameter of the view's: it is taken out of the query.
+
+    Raises:
+        Unavailable: nobody can say.
+    """
+    given = next(iter(request.query.get(ACCESS_TOKEN, ())), "")
+    request.query = {name: values for name, values in request.query.items() if name != ACCESS_TOKEN}
+    if request.headers.get("authorization") or "x-rmta-api-key" in request.headers:
+        return None
+    site = public_site(request)
+    return _visitor(site) if site is not None and _open(site, given) else None
+
+
+def _open(site: Site, given: str) -> bool:
+    """Whether a visitor who gives this secret may see the site's figures."""
+    if site.visibility is Visibility.SECRET:
+        return bool(site.secret) and keys.same(given, site.secret)
+    return site.visibility is Visibility.PUBLIC
+
+
+def _visitor(site: Site) -> Caller:
+    """A caller who sees nothing but the figures of this site, in UTC."""
+    key = Key("", site.account, "", Permission.STATS, 0, (site.id,))
+    user = User(id=0, account=site.account, name="", email="", role=Role.READ)
+    roster = Roster(Account(site.account, ""), (), (Domain(site.domain, site.account, "", site=site),))
+    return Caller(key, user, roster, site)
 
 
 def _passed(key: Key, user: User, permission: Permission) -> Holder:

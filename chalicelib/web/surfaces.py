@@ -37,6 +37,8 @@ Public = Callable[[Request], Answer]
 P = TypeVar("P", bound=Public)
 Identify = Callable[[Request, Permission], C]
 """Says who asks, or raises what stands against it."""
+Visit = Callable[[Request], C | None]
+"""Says who asks without a key, if what is asked for is open to them; None for everybody else."""
 
 
 class Path(Generic[C]):
@@ -48,9 +50,11 @@ class Path(Generic[C]):
         limits: Sequence[str],
         absent: CountlessError | None = None,
         sound: Callable[[Request], None] | None = None,
+        visit: Visit[C] | None = None,
     ) -> None:
         self._identify = identify
         self._sound = sound
+        self._visit = visit
         self.limits = tuple(limits)
         """The windows that requests are charged to; the last is the one that headers speak of."""
         self.absent = absent or NotFound("path")
@@ -67,18 +71,20 @@ class Path(Generic[C]):
         return register
 
     def keyed(
-        self, *methods: str, permission: Permission = _ANYTHING
+        self, *methods: str, permission: Permission = _ANYTHING, viewers: bool = False
     ) -> Callable[[Callable[[Request, C], Answer]], Callable[[Request, C], Answer]]:
-        """Registers a view for callers with a key that has this permission, if one is named.
+        """Registers a view for callers with a key that has this permission, if one is named; and, with `viewers`, for
+        those without a key whom the site lets see its figures.
 
-        The surface's own `identify` says who they are.
+        The surface's own `identify` and `visit` say who they are.
         """
 
         def register(view: Callable[[Request, C], Answer]) -> Callable[[Request, C], Answer]:
             def checked(request: Request) -> Answer:
                 if self._sound is not None:
                     self._sound(request)
-                return view(request, self._identify(request, permission))
+                visitor = self._visit(request) if viewers and self._visit else None
+                return view(request, self._identify(request, permission) if visitor is None else visitor)
 
             self.views.update(dict.fromkeys(methods, checked))
             return view
@@ -92,18 +98,20 @@ Check = Callable[[Request, Path[Any]], Answer | None]
 class Surface(Generic[C]):
     """A protocol: its paths, the checks that come before its views in this order, and its words."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a surface is
         self,
         blueprint: Blueprint,
         words: Words,
         checks: Callable[["Surface[Any]"], Sequence[Check]],
         *,
         identify: Identify[C],
+        visit: Visit[C] | None = None,
         coded: bool = True,
     ) -> None:
         """`coded` says that every path has a second spelling, `/s/CODE` and the path, which names a site."""
         self._blueprint = blueprint
         self._identify = identify
+        self._visit = visit
         self.words = words
         self.coded = coded
         self._checks = checks(self)
@@ -117,7 +125,7 @@ class Surface(Generic[C]):
         `sound` raises what is wrong with a path, to be said before anybody is asked for a credential. A last parameter
         such as `{id+}` takes all that is left of the path, slashes too.
         """
-        path = self.paths[pattern] = Path(self._identify, limits, sound=sound)
+        path = self.paths[pattern] = Path(self._identify, limits, sound=sound, visit=self._visit)
 
         def view(**_: str) -> Response:
             # Chalice passes over parameters that take several segments.

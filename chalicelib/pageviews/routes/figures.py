@@ -37,7 +37,7 @@ def show_me(request: web.Request, caller: web.Caller) -> Said:  # noqa: ARG001
     return responses.said(responses.me(caller.user, caller.key, next(caller.roster.sites())))
 
 
-@_paths.keyed("GET", permission=Permission.STATS)
+@_paths.keyed("GET", permission=Permission.STATS, viewers=True)
 def list_paths(request: web.Request, caller: web.Caller) -> Said:
     """Lists every path that the site has ever had."""
     asked = paths_query(request.query)
@@ -45,7 +45,7 @@ def list_paths(request: web.Request, caller: web.Caller) -> Said:
     return responses.said(responses.paths(found, more))
 
 
-@_total.keyed("GET", permission=Permission.STATS)
+@_total.keyed("GET", permission=Permission.STATS, viewers=True)
 def show_total(request: web.Request, caller: web.Caller) -> Said:
     """How many visits there were, by hour and day."""
     now = wiring.now()
@@ -54,7 +54,7 @@ def show_total(request: web.Request, caller: web.Caller) -> Said:
     return responses.large(responses.total(found), request.headers.get("accept-encoding", ""))
 
 
-@_hits.keyed("GET", permission=Permission.STATS)
+@_hits.keyed("GET", permission=Permission.STATS, viewers=True)
 def list_hits(request: web.Request, caller: web.Caller) -> Said:
     """The most visited paths, each with its visits by hour and day."""
     now = wiring.now()
@@ -94,7 +94,7 @@ api.path("/api/v0/stats/hits/{path_id}/{rest+}", limits=LIMITS)
 """There is no such thing; the path would else be a detail of a page `hits`."""
 
 
-@_refs.keyed("GET", permission=Permission.STATS)
+@_refs.keyed("GET", permission=Permission.STATS, viewers=True)
 def list_referrers(request: web.Request, caller: web.Caller) -> Said:
     """Where the visitors of one path came from."""
     from chalicelib.pageviews.breakdowns import whole_number  # noqa: PLC0415
@@ -105,7 +105,7 @@ def list_referrers(request: web.Request, caller: web.Caller) -> Said:
     return responses.said(responses.referrers(_pages(caller).referrers_of(path, asked)))
 
 
-@_breakdown.keyed("GET", permission=Permission.STATS)
+@_breakdown.keyed("GET", permission=Permission.STATS, viewers=True)
 def show_breakdown(request: web.Request, caller: web.Caller) -> Said:
     """Visits by browser, system, place, language, size of screen, campaign or referrer."""
     now = wiring.now()
@@ -113,7 +113,7 @@ def show_breakdown(request: web.Request, caller: web.Caller) -> Said:
     return responses.said(responses.breakdown(_pages(caller).listed(request.parameters["page"].lower(), asked)))
 
 
-@_detail.keyed("GET", permission=Permission.STATS)
+@_detail.keyed("GET", permission=Permission.STATS, viewers=True)
 def show_detail(request: web.Request, caller: web.Caller) -> Said:
     """What one of a breakdown's rows is made of: versions, regions, widths, sources, paths."""
     now = wiring.now()

@@ -26,4 +26,4 @@ def _api_checks(surface: "web.Surface[Any]") -> "Sequence[web.Check]":
     )
 
 
-api = web.Surface(blueprint, ApiWords(), _api_checks, identify=web.identify)
+api = web.Surface(blueprint, ApiWords(), _api_checks, identify=web.identify, visit=web.visit)
