@@ -1,7 +1,7 @@
 """The names that people are shown for places and languages, in English (page-view contract, sections 2.8 and 2.9).
 
-They come from two lists in `data`, which are read when the first name is asked for: 6 ms in all, where the libraries
-that know as much take ten times that and 20 to 30 MB.
+They come from two lists in `data`, 0.2 MB, each read in 3 ms when the first of its names is asked for. The libraries
+that know as much take ten times as long, 20 to 30 MB, and have no English names for regions.
 """
 
 from collections.abc import Mapping
