@@ -7,7 +7,7 @@ BIN := .venv/bin
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench prove clean
+.PHONY: help setup run test check format bench prove browser script clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ bench: setup ## measure, and compare with the budgets
 
 prove: setup ## run the tests that take long
 	$(BIN)/pytest -n auto -m prove
+
+browser: setup ## run the tests in a headless Chromium, which has to be there
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
+	COUNTLESS_BROWSER=required $(BIN)/pytest tests/browser
+
+script: setup ## make the tracking script that is served of its source
+	cd chalicelib/pageviews/static && $(CURDIR)/$(BIN)/python -m rjsmin <count.js >count.min.js
 
 clean: ## remove .venv and what tools have left
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .chalice/deployments

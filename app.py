@@ -16,4 +16,6 @@ app.register_blueprint(fold.blueprint)
 app.register_blueprint(remove.blueprint)
 app.register_blueprint(export.blueprint)
 app.register_blueprint(schedules.blueprint)
-web.catch_all(app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS), *statistics.UNKNOWN])
+web.catch_all(
+    app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS), *pageviews.assets.UNKNOWN, *statistics.UNKNOWN]
+)

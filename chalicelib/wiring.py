@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .core.exports import Exports, Ports
     from .core.folding import Folder
     from .core.limits import Local, Window
+    from .core.lists import Lists
     from .core.log import Appender
     from .core.mail import Mailbox, Mailer
     from .core.reading import Reader
@@ -196,6 +197,30 @@ def mail_sender() -> "Mailbox":
     from .core.mail import Mailbox  # noqa: PLC0415
 
     return Mailbox.read(settings().mail_from, "mail_from")
+
+
+@cache
+def lists() -> "Lists":
+    """What the operator's lists say, as far as this process knows."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.lists import Shelf  # noqa: PLC0415
+    from .core.lists import Lists  # noqa: PLC0415
+
+    return Lists(Shelf(clients.s3_brief(), settings().bucket), _clock)
+
+
+def refresh_list(name: str, address: str, parse: "Callable[[str], object]") -> bool:
+    """Fetches a list and stores it; whether it is another than before.
+
+    Raises:
+        Damaged: it cannot be what its operator means.
+        Unavailable: it cannot be fetched, or not stored.
+    """
+    from .aws import clients  # noqa: PLC0415
+    from .aws.lists import Shelf, fetch  # noqa: PLC0415
+    from .core.lists import refresh  # noqa: PLC0415
+
+    return refresh(Shelf(clients.s3(), settings().bucket), name, fetch(address, clients.s3), parse)
 
 
 @cache

@@ -240,9 +240,22 @@ PUBLIC = {
     ("GET", "/api2.html"),
     ("GET", "/count"),
     ("POST", "/count"),
+    ("GET", "/count.js"),
+    ("HEAD", "/count.js"),
+    ("GET", "/counter/{proxy+}"),
+    ("HEAD", "/counter/{proxy+}"),
+    ("GET", "/status"),
+    ("HEAD", "/status"),
     ("GET", "/v1/api"),
 }
 """Every endpoint that asks for none."""
-SURFACES = (pageviews.api, pageviews.pixels, statistics.api)
+SURFACES = (
+    pageviews.api,
+    pageviews.pixels,
+    pageviews.assets.scripts,
+    pageviews.assets.monitors,
+    pageviews.counters.shown,
+    statistics.api,
+)
 ELSEWHERE = {"/", "/{proxy+}"}
 """The routes that answer what no other does."""

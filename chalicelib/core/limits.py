@@ -38,6 +38,7 @@ Plans = Mapping[str, Window]
 
 _TABLE = (
     (Window("count", 4, 1), "the pixel /count, by address and browser"),
+    (Window("counter", 200, 60), "visitor counters, by address"),
     (Window("api2", 500, 3600), "other requests for page views, by address"),
     (Window("api", 4, 1), "the same requests, in a shorter time"),
     (Window("api-count", 60, 120), "POST /api/v0/count, by address"),
@@ -174,7 +175,7 @@ def untouched(window: Window) -> Standing:
 
 
 class Local:
-    """Windows in this process's memory alone: for counting pixels, where a write for each would cost too much."""
+    """Windows in this process's memory alone: for what is public, where a write for each would cost too much."""
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = size

@@ -1,9 +1,13 @@
 """What a process remembers ends: with time, with space, and when the clock is set back."""
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from chalicelib.core.caches import Memory
+import pytest
+
+from chalicelib.core.caches import Kept, Memory
+from chalicelib.core.errors import Unavailable
 
 
 class Clock:
@@ -68,3 +72,63 @@ def test_threads_that_make_room_at_once_do_not_meet() -> None:
     finally:
         sys.setswitchinterval(before)
     assert len(list(memory.items())) <= 3 + 8
+
+
+def _refuse() -> int:
+    raise Unavailable("throttled")
+
+
+def test_what_is_old_is_better_than_nothing_until_it_is_stale() -> None:
+    """An old value is worked out anew; where that cannot be done, it serves on."""
+    clock = Clock()
+    kept: Kept[str, int] = Kept(2, 10, 100, clock)
+    assert kept.get("a", lambda: 1) == (1, 100.0)
+    clock.now += 9.9
+    assert kept.get("a", lambda: 2) == (1, 100.0)
+    clock.now += 0.1
+    assert kept.get("a", _refuse) == (1, 100.0)
+    assert kept.get("a", lambda: 3) == (3, 110.0)
+    clock.now += 100
+    with pytest.raises(Unavailable):
+        kept.get("a", _refuse)
+    assert kept.get("a", lambda: 4) == (4, 210.0)
+
+
+def test_what_is_worth_nothing_is_asked_for_each_time() -> None:
+    """A page that nobody has seen may be seen the next moment."""
+    kept: Kept[str, int] = Kept(2, 10, 100, Clock())
+    assert [kept.get("a", lambda: 0)[0], kept.get("a", lambda: 1)[0], kept.get("a", lambda: 2)[0]] == [0, 1, 1]
+    kept.clear()
+    assert kept.get("a", lambda: 3)[0] == 3
+
+
+def test_one_works_it_out_anew_while_the_others_get_the_old_value() -> None:
+    """Nobody waits for what somebody else is doing already."""
+    clock, began, go_on = Clock(), threading.Event(), threading.Event()
+    kept: Kept[str, int] = Kept(2, 10, 100, clock)
+    kept.get("a", lambda: 1)
+    clock.now += 20
+
+    def slowly() -> int:
+        began.set()
+        assert go_on.wait(10)
+        return 2
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(kept.get, "a", slowly)
+        assert began.wait(10)
+        assert kept.get("a", _refuse) == (1, 100.0)
+        go_on.set()
+        assert first.result(10) == (2, 120.0)
+    assert kept.get("a", _refuse) == (2, 120.0)
+
+
+def test_a_failure_that_is_nobodys_fault_lets_the_next_try() -> None:
+    """Whatever `ask` raises, it is not waited for ever after."""
+    clock = Clock()
+    kept: Kept[str, int] = Kept(2, 10, 100, clock)
+    kept.get("a", lambda: 1)
+    clock.now += 20
+    with pytest.raises(ZeroDivisionError):
+        kept.get("a", lambda: 1 // 0)
+    assert kept.get("a", lambda: 2) == (2, 120.0)

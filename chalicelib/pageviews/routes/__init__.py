@@ -1,7 +1,7 @@
 """GoatCounter's endpoints: `/api/v0`, and what browsers ask for."""
 
-from . import counting, description, figures
+from . import assets, counters, counting, description, figures, sites
 from .counting import pixels
 from .surface import LIMITS, api, blueprint
 
-__all__ = ["LIMITS", "api", "blueprint", "counting", "description", "figures", "pixels"]
+__all__ = ["LIMITS", "api", "assets", "blueprint", "counters", "counting", "description", "figures", "pixels", "sites"]

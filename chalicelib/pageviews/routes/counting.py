@@ -1,21 +1,18 @@
 """Counting: `POST /api/v0/count` for backends, and the pixel at `/count` for browsers."""
 
 import hashlib
-import ipaddress
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chalicelib import web, wiring
-from chalicelib.core import limits
 from chalicelib.core.accounts import Permission, Site
-from chalicelib.core.errors import RateLimited, Unavailable
 from chalicelib.core.events import Bot, Hit
-from chalicelib.core.limits import Standing
 from chalicelib.core.messages import Message
 from chalicelib.pageviews import geo, hits, responses
 from chalicelib.pageviews.requests import decode_batch, decode_view
 from chalicelib.pageviews.responses import Said
 
+from .public import limited_here
 from .surface import api, blueprint
 
 if TYPE_CHECKING:
@@ -53,28 +50,13 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
 # The pixel
 
 
-def _pixel_limit(request: web.Request, path: "web.Path[Any]") -> None:  # noqa: ARG001 - as every check
-    """Charges a view to its address and browser, in this process's memory: a write for each would cost too much."""
-    try:
-        site = web.public_site(request)
-    except Unavailable:
-        site = None  # the view says so
-    window = web.plans_for(site.limits if site else "").get("count")
-    if window is None:
-        return
-    if _is_loopback(request.address):
-        web.tell(request, limits.untouched(window))
-        return
-    caller = f"{request.address} {request.headers.get('user-agent', '')}"
-    try:
-        standing = wiring.pixels().take(caller, window, wiring.now())
-    except RateLimited as refusal:
-        web.tell(request, Standing(refusal.limit, 0, refusal.reset))
-        raise
-    web.tell(request, standing)
+def _viewer(request: web.Request) -> str:
+    return f"{request.address} {request.headers.get('user-agent', '')}"
 
 
-pixels = web.Surface(blueprint, responses.PixelWords(), lambda _: (_pixel_limit,), identify=web.identify)
+pixels = web.Surface(
+    blueprint, responses.PixelWords(), lambda _: (limited_here("count", _viewer),), identify=web.identify
+)
 _pixel = pixels.path("/count")
 _PREFETCHES = {
     "x-moz": frozenset({"prefetch"}),
@@ -115,13 +97,6 @@ def _locator(request: web.Request) -> hits.Locate:
     """The operator's database; else, for the viewer's own address, what the CDN says."""
     locate = geo.locator(wiring.settings().geo_database)
     return lambda address: locate(address) or (request.country if address == request.address else "")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 # Acceptance
