@@ -146,6 +146,10 @@ def _export(person: Person) -> Parameters:
     return {"export": job.id}
 
 
+def _site(person: Person) -> Parameters:
+    return {"id": str(person.created.site.id)}
+
+
 # The table
 
 READ, WRITE, DOMAINS = Permission.STATISTICS_READ, Permission.STATISTICS_WRITE, Permission.DOMAINS
@@ -183,6 +187,11 @@ def _single(path: str, parameters: Callable[[Person], Parameters], absent: Param
     return row
 
 
+def _one_site(method: str, permission: Permission, body: Any = None) -> Endpoint:
+    path, absent = "/api/v0/sites/{id}", {"id": "999999999"}
+    return Endpoint(PAGEVIEWS, method, path, permission, 200, body, parameters=_site, absent=absent, what="site")
+
+
 _a_domain = _single(f"{_V1}/domains/{{domain}}", _domain, _NO_DOMAIN, "domain")
 _a_group = _single(f"{_V1}/statistic-groups/{{group}}", _group, _NO_GROUP, "group")
 _one = _single(f"{_V1}/statistics/{{group}}", _by_id, {"group": _NO_STATISTIC}, "statistic")
@@ -202,6 +211,11 @@ ENDPOINTS = [
     _pageviews("GET", "/api/v0/stats/hits/{path_id}", Permission.STATS, 200, path_id="999999"),
     _pageviews("GET", "/api/v0/stats/{page}", Permission.STATS, 200, page="browsers"),
     _pageviews("GET", "/api/v0/stats/{page}/{id+}", Permission.STATS, 200, page="toprefs", id="example.com/a"),
+    _pageviews("GET", "/api/v0/sites", Permission.SITE_READ, 200),
+    _pageviews("PUT", "/api/v0/sites", Permission.SITE_CREATE, 200, {"cname": "a-host-that-nobody-has.example"}),
+    _one_site("GET", Permission.SITE_READ),
+    _one_site("POST", Permission.SITE_UPDATE, {"link_domain": "www.example.com"}),
+    _one_site("PATCH", Permission.SITE_UPDATE, {"settings": {"ignore_ips": "1.1.1.1"}}),
     Endpoint(STATISTICS, "GET", f"{_V1}/domains", DOMAINS, 200),
     Endpoint(STATISTICS, "POST", f"{_V1}/domains", DOMAINS, 201, _NAME),
     _a_domain("GET", READ | DOMAINS),

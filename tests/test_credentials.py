@@ -70,11 +70,14 @@ def test_a_key_opens_its_endpoints_in_all_three_headers(somebody: Person, endpoi
 
 
 def new(endpoint: Endpoint) -> object:
-    """The body with a name that was never used before."""
-    if not isinstance(endpoint.body, dict) or "name" not in endpoint.body:
+    """The body with a name that was never used before, or a host."""
+    if not isinstance(endpoint.body, dict) or not {"name", "cname"} & endpoint.body.keys():
         return endpoint.body
     new.count += 1  # type: ignore[attr-defined]
-    return {**endpoint.body, "name": f"{endpoint.body['name']} {new.count}"}  # type: ignore[attr-defined]
+    count: int = new.count  # type: ignore[attr-defined]
+    if "cname" in endpoint.body:
+        return {**endpoint.body, "cname": f"h{count}.{endpoint.body['cname']}"}
+    return {**endpoint.body, "name": f"{endpoint.body['name']} {count}"}
 
 
 new.count = 0  # type: ignore[attr-defined]
@@ -143,7 +146,14 @@ def test_a_key_never_reaches_another_accounts_site(somebody: Person, stranger: P
     absent = endpoint.ask(somebody, token, parameters, prefix="/s/no-such-site")
     assert (foreign.status, foreign.body) == (absent.status, absent.body) == (404, absent.body)
     assert foreign.json() == endpoint.protocol.missing("site")
-    own = endpoint.ask(somebody, token, parameters, prefix="", headers={"host": "somebodys.example"})
+    own = endpoint.ask(
+        somebody,
+        token,
+        lasting(endpoint, stranger),
+        prefix="",
+        headers={"host": "somebodys.example"},
+        json_body=new(endpoint),
+    )
     assert own.status == endpoint.status
 
 
