@@ -9,12 +9,15 @@ from .core import limits
 from .settings import settings as settings  # noqa: PLC0414 - handed out from here
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .aws.accounts import Accounts
     from .aws.domains import Domains
     from .aws.limits import Limiter
     from .aws.log import DynamoLog
     from .aws.queues import SqsFolds, SqsIngest
     from .aws.removals import Removals
+    from .aws.reporting import Reporting
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
     from .aws.statistics import Statistics
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
     from .core.exports import Exports, Ports
     from .core.folding import Folder
     from .core.limits import Local, Window
+    from .core.listing import Place, Tables
     from .core.lists import Lists
     from .core.log import Appender
     from .core.mail import Mailbox, Mailer
     from .core.reading import Reader
     from .core.reports import Reports
+    from .core.segments import Segment
     from .core.tallies import Tallies
 
 
@@ -165,6 +170,16 @@ def folds() -> "SqsFolds":
 
 
 @cache
+def reporting() -> "Reporting":
+    """Who wants which reports by mail."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.reporting import Reporting  # noqa: PLC0415
+
+    table = settings().documents_table
+    return Reporting(clients.dynamodb(), clients.dynamodb_once(), table, accounts(), _clock)
+
+
+@cache
 def mailer() -> "Mailer | None":
     """What sends mails; None if nothing does.
 
@@ -236,6 +251,27 @@ def _export_ports() -> "Ports":
         queues.SqsExports(clients.sqs(), given.exports_queue, given.parked_exports_queue),
         _clock,
     )
+
+
+def listing_place(stream: str) -> "Place":
+    """Where a stream's log ends now."""
+    from .core import listing  # noqa: PLC0415
+
+    return listing.place(log(), rollups(), stream)
+
+
+def listed_segments(stream: str, head: int) -> "Iterator[Segment]":
+    """A stream's segments up to one of them, for exports."""
+    from .core import listing  # noqa: PLC0415
+
+    return listing.segments(log(), stream, head)
+
+
+def listed_tables(stream: str, end: "Place") -> "Tables":
+    """A stream's visits up to a place, for exports."""
+    from .core.listing import Tables  # noqa: PLC0415
+
+    return Tables(log(), rollups(), stream, end)
 
 
 def exports() -> "Exports":
@@ -340,6 +376,7 @@ def forget() -> None:
         rollups,
         folds,
         mailer,
+        reporting,
         _export_ports,
         settings,
     ):

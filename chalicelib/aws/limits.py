@@ -105,6 +105,20 @@ class Limiter:
             return standing(windows[-1], record, now)
         raise RateLimited(windows[-1].requests, _PAUSE)
 
+    def check(self, caller: str, windows: Sequence[Window]) -> None:
+        """Refuses what `take` would refuse, without a charge.
+
+        Raises:
+            RateLimited: one of the windows is used up.
+        """
+        now = round(self._clock() * 1000)
+        plan_step(windows, self._seen.get(caller, dict), now)
+        try:
+            found = clients.dynamodb().get_item(TableName=self._table, Key={"pk": {"S": caller}}, ConsistentRead=True)
+        except (BotoCoreError, ClientError):
+            return  # whoever charges will see
+        plan_step(windows, _record(found.get("Item", {})), now)
+
     def _update(self, caller: str, step: Step, now: int, expires: int) -> dict[str, Used]:
         expression = _Expression(step, now, expires)
         try:

@@ -42,7 +42,7 @@ _TABLE = (
     (Window("api2", 500, 3600), "other requests for page views, by address"),
     (Window("api", 4, 1), "the same requests, in a shorter time"),
     (Window("api-count", 60, 120), "POST /api/v0/count, by address"),
-    (Window("export", 1, 3600), "exports of page views, of which there are none yet"),
+    (Window("export", 1, 3600), "new exports of page views, by address"),
     (Window("login", 20, 60), "logins, of which there are none yet"),
     (Window("statistics", 1000, 3600), "requests for statistics, by key"),
     (Window("statistics-export", 10, 3600), "new exports of statistics, by key"),

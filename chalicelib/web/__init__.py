@@ -10,6 +10,7 @@ from .callers import Caller, Holder, holder, identify, key_of, no_site, public_s
 from .checks import (
     LARGEST_BODY,
     body_within,
+    charge_if_done,
     charge_key,
     cross_origin,
     json_body,
@@ -38,6 +39,7 @@ __all__ = [
     "Words",
     "body_within",
     "catch_all",
+    "charge_if_done",
     "charge_key",
     "cross_origin",
     "holder",

@@ -6,20 +6,27 @@ first; both are remembered for half a minute, and for as long a changed plan may
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from chalicelib import observability, wiring
 from chalicelib.core import limits
 from chalicelib.core.errors import CountlessError, RateLimited
 from chalicelib.core.keys import Key
-from chalicelib.core.limits import Plans, Standing
+from chalicelib.core.limits import Plans, Standing, Window
 
 from .answers import Answer, Reply
 from .callers import key_of, roster_of
 from .requests import Request
 from .surfaces import METHODS, Check, Path, Surface
+
+if TYPE_CHECKING:
+    from chalicelib.aws.limits import Limiter
+
+T = TypeVar("T")
 
 LARGEST_BODY = 4_500_000
 """Bytes of a body: in base64, and with the rest of its event, Lambda takes no more."""
@@ -118,6 +125,30 @@ def charge_key(request: Request, names: Sequence[str]) -> None:
     _charge(request, names, _site_of_domain, math.ceil, by_key=True)
 
 
+def charge_if_done(request: Request, names: Sequence[str], do: Callable[[], T], undo: Callable[[T], None]) -> T:
+    """Does what the request's address may do only so often, and charges it to these windows once it is done: what
+    fails costs nothing. The headers speak of the last of them.
+
+    Raises:
+        RateLimited: one of the windows is used up. Nothing was done; or it was undone, if others did it meanwhile.
+        CountlessError: what `do` raises, or `undo` then.
+    """
+    allowance = _allowance(request, names, _site_meant, by_key=False)
+    if allowance is None:
+        return do()
+    with _refusing(request, round):
+        allowance.limiter.check(allowance.caller, allowance.windows)
+    done = do()
+    try:
+        with _refusing(request, round):
+            standing = allowance.take()
+    except RateLimited:
+        undo(done)
+        raise
+    tell(request, standing)
+    return done
+
+
 def _charge(
     request: Request,
     names: Sequence[str],
@@ -127,6 +158,35 @@ def _charge(
     by_key: bool,
 ) -> Standing | None:
     """Where the caller stands in the last of these windows afterwards; None if none of them is limited."""
+    allowance = _allowance(request, names, site, by_key=by_key)
+    if allowance is None:
+        return None
+    with _refusing(request, whole):
+        return allowance.take()
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowance:
+    """What a caller may do: the windows that a request is charged to."""
+
+    limiter: "Limiter"
+    caller: str
+    windows: list[Window]
+    keep: int
+    """Seconds for which the caller's other windows may be open."""
+
+    def take(self) -> Standing:
+        """Charges the request; where the caller stands in the last of the windows afterwards."""
+        standing = self.limiter.take(self.caller, self.windows, keep=self.keep)
+        if not standing.charged:
+            observability.count("LimiterUnavailable")
+        return standing
+
+
+def _allowance(
+    request: Request, names: Sequence[str], site: Callable[[Request, Key], str], *, by_key: bool
+) -> _Allowance | None:
+    """What the caller may do as far as these windows are concerned; None if none of them is limited."""
     if not names or not wiring.plans():
         return None
     key = _known(request)
@@ -136,15 +196,18 @@ def _charge(
         return None
     limiter = wiring.limiter()
     caller = limiter.keyed(key.account, key.id) if by_key and key else limiter.caller(request.address)
+    return _Allowance(limiter, caller, windows, max(window.seconds for window in plans.values()))
+
+
+@contextmanager
+def _refusing(request: Request, whole: Callable[[float], int]) -> Iterator[None]:
+    """Has the headers speak of the window that refuses."""
     try:
-        standing = limiter.take(caller, windows, keep=max(window.seconds for window in plans.values()))
+        yield
     except RateLimited as refusal:
         tell(request, Standing(refusal.limit, 0, refusal.reset), whole)
         request.said["Retry-After"] = request.said["X-Rate-Limit-Reset"]
         raise
-    if not standing.charged:
-        observability.count("LimiterUnavailable")
-    return standing
 
 
 def _known(request: Request) -> Key | None:

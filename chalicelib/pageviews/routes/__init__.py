@@ -1,7 +1,19 @@
 """GoatCounter's endpoints: `/api/v0`, and what browsers ask for."""
 
-from . import assets, counters, counting, description, figures, sites
+from . import assets, counters, counting, description, exports, figures, sites
 from .counting import pixels
 from .surface import LIMITS, api, blueprint
 
-__all__ = ["LIMITS", "api", "assets", "blueprint", "counters", "counting", "description", "figures", "pixels", "sites"]
+__all__ = [
+    "LIMITS",
+    "api",
+    "assets",
+    "blueprint",
+    "counters",
+    "counting",
+    "description",
+    "exports",
+    "figures",
+    "pixels",
+    "sites",
+]
