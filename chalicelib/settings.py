@@ -61,7 +61,17 @@ class Settings:
     believe.
     """
     geo_database: str = ""
-    """`COUNTLESS_GEO_DATABASE`: path of an mmdb file that places addresses; empty for none."""
+    """`COUNTLESS_GEO_DATABASE`: path of an mmdb file, of countries or cities, that places addresses; empty for the
+    database of countries that is shipped, if the package has one.
+    """
+    spam_list: str = ""
+    """`COUNTLESS_SPAM_LIST`: `https://` or `s3://BUCKET/KEY` address of a list of referrer spammers, a host in each
+    line, that is fetched every day; empty for the list that is shipped.
+    """
+    cloud_ranges: str = ""
+    """`COUNTLESS_CLOUD_RANGES`: such an address of a list of clouds' networks, `192.0.2.0/24 hetzner` in each line,
+    whose page views are bots' at `/count`; empty for none.
+    """
 
 
 def read(environment: Mapping[str, str]) -> Settings:

@@ -19,6 +19,8 @@ _making = threading.Lock()
 CONNECT, READ = 2.0, 5.0
 """Seconds to wait for a connection and for an answer: a request has 29, and several calls to make."""
 ATTEMPTS = 4
+BRIEF = 1.0
+"""Seconds to wait for what a request can do without."""
 PATIENT = 60.0
 """Seconds to wait for an answer that no request waits for."""
 
@@ -74,6 +76,16 @@ def s3() -> "S3Client":
 
 
 @cache
+def s3_brief() -> "S3Client":
+    """S3 for what a request can do without: it waits a second, and asks once."""
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    with _making:
+        return boto3.client("s3", config=_config(1).merge(Config(connect_timeout=BRIEF, read_timeout=BRIEF)))
+
+
+@cache
 def files(endpoint: str = "") -> "S3Client":
     """S3 for generated files: patient, since to join thousands of parts may take S3 minutes, and without checksums of
     botocore's, whose parts S3 would want to be told again when it joins them. With an `endpoint`, a client that
@@ -121,6 +133,6 @@ def forget() -> None:
     """Drops every client, and the session they came from: for tests, whose worlds end."""
     import boto3  # noqa: PLC0415
 
-    for made in (dynamodb, dynamodb_once, sqs, s3, files, ses_once, ssm):
+    for made in (dynamodb, dynamodb_once, sqs, s3, s3_brief, files, ses_once, ssm):
         made.cache_clear()
     boto3.DEFAULT_SESSION = None

@@ -4,6 +4,7 @@ sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
 rotate_salts    hourly                gives the session keys a new salt once a day
 expire_exports  hourly                removes the files whose day is over, and asks again for exports that lie idle
 ask_removals    hourly                asks for removals whose messages were lost
+refresh_lists   daily at 03:10 UTC    fetches the operator's lists of spammers and of clouds, if there are any
 """
 
 import time
@@ -12,7 +13,10 @@ from datetime import UTC, datetime
 from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate
 
 from chalicelib import wiring
-from chalicelib.observability import event_function, logger
+from chalicelib.core.errors import Unavailable
+from chalicelib.core.lists import Damaged
+from chalicelib.observability import event_function, failed, logger
+from chalicelib.pageviews import clouds, spam
 
 blueprint = Blueprint(__name__)
 
@@ -52,3 +56,23 @@ def expire_exports(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda han
             exports.tend(look)
         except Exception:
             logger.exception("an export could not be looked after", extra={"export": look.id})
+
+
+@blueprint.schedule(Cron(10, 3, "*", "*", "?", "*"), name="refresh_lists")
+@event_function
+def refresh_lists(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Stores what the operator's lists say today. One that cannot be had, or is damaged, keeps no other from it, and
+    what was stored of it stays; then this fails, so that somebody learns of it.
+    """
+    given = wiring.settings()
+    lists = (("spam", given.spam_list, spam.read), ("clouds", given.cloud_ranges, clouds.read))
+    broken: list[Exception] = []
+    for name, address, parse in lists:
+        try:
+            if address and wiring.refresh_list(name, address, parse):
+                logger.info("a list is new", extra={"list": name})
+        except (Damaged, Unavailable) as error:
+            failed("a list could not be refreshed", error, list=name, line=getattr(error, "line", None))
+            broken.append(error)
+    if broken:
+        raise broken[0]

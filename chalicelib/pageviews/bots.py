@@ -1,7 +1,7 @@
 """Who is no visitor: bots by their User-Agent (page-view contract, section 7.6)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 from . import crawlers
@@ -9,7 +9,7 @@ from .texts import remembered
 
 
 class Reason(IntEnum):
-    """Why something counts as a bot. Codes 8 to 17 (cloud address ranges) need a list of an operator's own."""
+    """Why something counts as a bot. Codes 8 to 17 are those of `clouds`."""
 
     NONE = 0
     PREFETCH = 2
@@ -62,7 +62,13 @@ def _long_enough(user_agent: str) -> bool:
     return len(user_agent.encode("utf-8", "replace")) >= _SHORTEST and " " in user_agent and "/" in user_agent
 
 
-def prefetched(x_moz: str, purpose: str, x_purpose: str) -> bool:
-    """Whether a browser only looks ahead, by the headers `X-Moz`, `Purpose` and `X-Purpose` (section 4.2)."""
-    ahead = {"prefetch", "preview"}
-    return x_moz.lower() == "prefetch" or purpose.lower() in ahead or x_purpose.lower() in ahead
+_AHEAD = {
+    "x-moz": frozenset({"prefetch"}),
+    "purpose": frozenset({"prefetch", "preview"}),
+    "x-purpose": frozenset({"prefetch", "preview"}),
+}
+
+
+def prefetched(headers: Mapping[str, str]) -> bool:
+    """Whether a browser only looks ahead, by a request's headers, whose names are in lower case (section 4.2)."""
+    return any(headers.get(name, "").lower() in values for name, values in _AHEAD.items())

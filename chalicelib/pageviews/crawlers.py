@@ -1,8 +1,9 @@
-"""The crawlers that the library `crawlerdetect` knows, found some ten times sooner than the library finds them.
+"""The crawlers that the library `crawlerdetect` knows, found some ten times sooner than the library does.
 
-It has one regular expression of 1,400 alternatives, which takes 300 µs for each browser that is none of them. Nearly
-all of them are plain texts, though: those stand in an index by their first letters here, and only the few others
-are searched as an expression. Tests hold the answers equal to the library's.
+It has one regular expression of 1,400 alternatives, which takes 300 to 500 µs for each browser that is none of them:
+34 µs a view for a fresh process that reads the log of tests/data, where a view may take 25 in all, and 40 ms before the
+first. Here it is 3 µs a view, and 10 ms. Nearly all alternatives are plain texts: those stand in an index by their
+first letters, and only the few others are searched as an expression. Tests hold the answers equal to the library's.
 """
 
 import re

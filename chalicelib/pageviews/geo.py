@@ -1,11 +1,20 @@
-"""Looks addresses up in a country or city database in MaxMind's format, which the operator supplies."""
+"""Looks addresses up in databases in MaxMind's format: of countries or cities, which the operator supplies, and of
+countries, which the package may bring.
+"""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data"
+SHIPPED = ("countries-ipv4.mmdb", "countries-ipv6.mmdb")
+"""Files of `DATA`, where a maintainer has put them: data/README.md says how."""
+
+Locator = Callable[[str], str]
 
 
 @lru_cache(4)
-def locator(path: str) -> Callable[[str], str]:
+def locator(path: str) -> Locator:
     """The function that finds an address's location by the database at `path`; opened once, mapped into memory.
 
     It gives `NL`, `US-TX` (with a city database), or an empty text for what the database does not know and for what
@@ -29,6 +38,13 @@ def locator(path: str) -> Callable[[str], str]:
         return _location(record) if isinstance(record, Mapping) else ""
 
     return locate
+
+
+@cache
+def countries(folder: Path = DATA) -> Locator:
+    """The function that finds an address's country by the databases that are shipped, as far as there are any."""
+    found = [locator(str(folder / name)) for name in SHIPPED if (folder / name).exists()]
+    return lambda address: next(filter(None, (locate(address) for locate in found)), "")[:2]
 
 
 def _nowhere(_address: str) -> str:

@@ -10,7 +10,7 @@ from chalicelib.core.errors import Invalid
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.salts import Salts
 
-from . import agents, bots, campaigns, languages, locations, paths, referrers, screens, spam
+from . import agents, bots, campaigns, clouds, languages, locations, paths, referrers, screens, spam
 from .requests import CountBatch, PixelView, RawHit
 from .texts import storable
 from .visitors import NOBODY, Visitors
@@ -56,10 +56,18 @@ class Accepted:
     """How many were dropped silently, by reason."""
 
 
-def accept_batch(batch: CountBatch, site: Site, *, now: float, salts: Salts, locate: Locate) -> Accepted:
-    """Takes in what `POST /api/v0/count` sends; `now` is in Unix seconds."""
+def accept_batch(  # noqa: PLR0913 - as below
+    batch: CountBatch,
+    site: Site,
+    *,
+    now: float,
+    salts: Salts,
+    locate: Locate,
+    spams: spam.Spams | None = None,
+) -> Accepted:
+    """Takes in what `POST /api/v0/count` sends; `now` is in Unix seconds. `spams` as for `accept_pixel`."""
     accepted = Accepted()
-    pipeline = _Pipeline(site, now, salts, locate, anonymous=batch.no_sessions)
+    pipeline = _Pipeline(site, now, salts, locate, spams, anonymous=batch.no_sessions)
     ignored = site.ignore_ips if "ip" in batch.filters else frozenset[str]()
     for index, raw in enumerate(batch.hits):
         if raw.ip and raw.ip in ignored:
@@ -87,8 +95,11 @@ def accept_pixel(  # noqa: PLR0913 - the request's parts, each by its name
     ip: str,
     user_agent: str,
     accept_language: str,
+    spams: spam.Spams | None = None,
+    cloud: clouds.Clouds = clouds.NONE,
 ) -> Hit | Bot | Dropped:
-    """Takes in what `/count` is asked; `now` is in Unix seconds.
+    """Takes in what `/count` is asked; `now` is in Unix seconds. `spams` tells spammers' hosts, by the list that is
+    shipped if nothing is given; whoever comes from a `cloud` is a bot.
 
     Raises:
         Invalid: with the text for the `X-Goatcounter` header.
@@ -110,8 +121,9 @@ def accept_pixel(  # noqa: PLR0913 - the request's parts, each by its name
         event=view.event,
         size=view.size,
     )
-    pipeline = _Pipeline(site, now, salts, locate, anonymous=True)
-    outcome = pipeline.run(raw, bots.recognise(user_agent) or max(view.bot, 0), own=view.no_session)
+    pipeline = _Pipeline(site, now, salts, locate, spams, anonymous=True)
+    code = bots.recognise(user_agent) or cloud.code(ip) or max(view.bot, 0)
+    outcome = pipeline.run(raw, code, own=view.no_session)
     if isinstance(outcome, Refused):
         raise Invalid("not valid: " + outcome.message.strip().replace("\n", " "))
     return outcome
@@ -131,11 +143,14 @@ def _code(raw: RawHit) -> int:
 class _Pipeline:
     """The steps that every view goes through, for one site at one moment."""
 
-    def __init__(self, site: Site, now: float, salts: Salts, locate: Locate, *, anonymous: bool) -> None:
+    def __init__(  # noqa: PLR0913 - as above
+        self, site: Site, now: float, salts: Salts, locate: Locate, spams: spam.Spams | None, *, anonymous: bool
+    ) -> None:
         self._site = site
         self._now = now
         self._anonymous = anonymous
         self._locate = locate
+        self._spams = spams or spam.by_default()
         self._places: dict[tuple[str, str], str] = {}
         self._visitors = Visitors(site, salts)
         collects = site.collects
@@ -158,7 +173,7 @@ class _Pipeline:
             return Refused(_faults(raw, path, referrer.text, at - self._now))
         if code:
             return Bot(path, floor(at), code, raw.user_agent)
-        if raw.ref and spam.spams(referrers.host(raw.ref)):
+        if raw.ref and self._spams(referrers.host(raw.ref)):
             return Dropped("spam")
         if paths.ignored(path):
             return Dropped("path")

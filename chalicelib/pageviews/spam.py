@@ -1,22 +1,61 @@
 """Referrer spam: hosts that visit sites only to be seen in their statistics (page-view contract, section 7.2)."""
 
+import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-_LIST = Path(__file__).parent / "data" / "spammers.txt"
+from chalicelib.core.lists import Damaged, lines
+
+Hosts = frozenset[str]
+Spams = Callable[[str], bool]
+"""Whether a host (lower case, no port) is a spammer's."""
+
+_SHIPPED = Path(__file__).parent / "data" / "spammers.txt"
+_HOST = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}")
+_ALWAYS = frozenset({"localhost"})
 
 
 @cache
-def hosts() -> frozenset[str]:
-    """The hosts of `data/spammers.txt`, one a line; whoever has a newer list replaces the file."""
-    return frozenset(_LIST.read_text(encoding="utf-8").lower().split()) | {"localhost"}
+def shipped() -> Hosts:
+    """The hosts of `data/spammers.txt`."""
+    return read(_SHIPPED.read_text(encoding="utf-8"))
 
 
-def spams(host: str) -> bool:
-    """Whether a host (lower case, no port) is a spammer's or a subdomain of one; asks once for each of its labels."""
-    listed = hosts()
-    while host:
-        if host in listed:
-            return True
-        host = host.partition(".")[2]
-    return False
+def read(text: str) -> Hosts:
+    """The hosts of a list, one a line.
+
+    Raises:
+        Damaged: a line is no host of two labels at least (`com` would take half the web away), or the list is empty.
+    """
+    hosts = {line.lower(): number for number, line in lines(text)}
+    for host, number in hosts.items():
+        if not _HOST.fullmatch(host):
+            raise Damaged("no host", number)
+    if not hosts:
+        raise Damaged("no hosts")
+    return frozenset(hosts)
+
+
+def among(hosts: Hosts) -> Spams:
+    """Tells whether a host is one of these or below one, or this very machine; asks once for each of its labels."""
+
+    def spams(host: str) -> bool:
+        while host:
+            if host in hosts or host in _ALWAYS:
+                return True
+            host = host.partition(".")[2]
+        return False
+
+    return spams
+
+
+def read_spams(text: str) -> Spams:
+    """Tells by the hosts of a list. Raises as `read`."""
+    return among(read(text))
+
+
+@cache
+def by_default() -> Spams:
+    """Tells by the list that is shipped."""
+    return among(shipped())

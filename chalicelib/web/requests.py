@@ -38,7 +38,7 @@ class Request:
     host: str
     """Lower case, without a port."""
     country: str
-    """ISO 3166-1 alpha-2, if the CDN says so; else empty."""
+    """As the CDN's function says it, `NL` or with a region `US-TX` (ISO 3166-1 or 3166-2); else empty."""
     said: dict[str, str] = field(default_factory=dict)
     """Headers for whatever answer there will be."""
     _asked: dict[str, tuple[Any, CountlessError | None]] = field(default_factory=dict, repr=False)

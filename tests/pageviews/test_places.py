@@ -172,6 +172,20 @@ def test_without_a_database_nothing_is_known() -> None:
     assert geo.locator("")("8.8.8.8") == ""
 
 
+def test_countries_that_are_shipped_need_two_files_at_most(tmp_path: Path) -> None:
+    """One for each kind of address, or none: then nothing is known. Only countries are taken from them."""
+    assert geo.countries(tmp_path)("8.8.8.8") == ""
+    _database(tmp_path / geo.SHIPPED[0], {"country_code": "DE"})
+    geo.countries.cache_clear()
+    locate = geo.countries(tmp_path)
+    assert [locate(address) for address in ("8.8.8.8", "200.1.1.1", "::1", "no address")] == ["DE", "", "", ""]
+    _database(tmp_path / geo.SHIPPED[1], {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "TX"}]})
+    geo.countries.cache_clear()
+    (tmp_path / geo.SHIPPED[0]).unlink()
+    assert geo.countries(tmp_path)("8.8.8.8") == "US"
+    geo.countries.cache_clear()
+
+
 def test_a_broken_database_says_so_at_once(tmp_path: Path) -> None:
     """Not the first visitor finds out, but whoever opens it."""
     path = tmp_path / "broken.mmdb"

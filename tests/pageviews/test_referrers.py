@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.lists import Damaged
 from chalicelib.pageviews import referrers, spam
 
 
@@ -103,10 +104,41 @@ def test_only_urls_have_a_host(referrer: str, host: str) -> None:
 )
 def test_a_spammer_is_found_by_whole_labels(host: str, spams: bool) -> None:
     """A listed host and everything below it spams, and nothing that only looks alike."""
-    assert spam.spams(host) is spams
+    assert spam.by_default()(host) is spams
 
 
-@given(st.sampled_from(sorted(spam.hosts())), st.lists(st.text(st.sampled_from("ab-1"), min_size=1), max_size=3))
+@given(st.sampled_from(sorted(spam.shipped())), st.lists(st.text(st.sampled_from("ab-1"), min_size=1), max_size=3))
 def test_every_listed_host_spams_with_all_its_subdomains(host: str, labels: list[str]) -> None:
     """The list is used as a whole."""
-    assert spam.spams(".".join([*labels, host]))
+    assert spam.by_default()(".".join([*labels, host]))
+
+
+def test_an_operators_list_takes_the_place_of_ours() -> None:
+    """It says who spams, besides this very machine; comments, blanks, capitals and line ends of any kind do no harm."""
+    spams = spam.read_spams("# ours\r\n Spam.Example \r\n\r\nxn--80aeb6argv.xn--p1ai # theirs\n")
+    hosts = ("spam.example", "a.spam.example", "xn--80aeb6argv.xn--p1ai", "localhost", "semalt.com", "example")
+    assert [spams(host) for host in hosts] == [True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 0),
+        ("# nothing\n\n", 0),
+        ("spam.example\ncom\n", 2),
+        ("<!DOCTYPE html>\n<html>", 1),
+        ("spam.example\nhttps://spam.example/\n", 2),
+        ("a..example", 1),
+        ("-a.example", 1),
+        ("spam.example other.example", 1),
+        (f"{'a' * 64}.example", 1),
+        (f"{'a.' * 130}example", 1),
+        ("spam.exa\0mple", 1),
+        (".", 1),
+    ],
+)
+def test_a_damaged_list_of_spammers_is_refused(text: str, line: int) -> None:
+    """An empty list, an error page, or one label that half the web stands below: the error says in which line."""
+    with pytest.raises(Damaged) as refusal:
+        spam.read(text)
+    assert refusal.value.line == line

@@ -8,10 +8,11 @@ from chalicelib import web, wiring
 from chalicelib.core.accounts import Permission, Site
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.messages import Message
-from chalicelib.pageviews import geo, hits, responses
+from chalicelib.pageviews import bots, hits, responses
 from chalicelib.pageviews.requests import decode_batch, decode_view
 from chalicelib.pageviews.responses import Said
 
+from . import enrichment
 from .public import limited_here
 from .surface import api, blueprint
 
@@ -35,7 +36,8 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
         caller.site,
         now=wiring.now(),
         salts=wiring.secrets().salts(),
-        locate=geo.locator(wiring.settings().geo_database),
+        locate=enrichment.locate,
+        spams=enrichment.spams(),
     )
     once = request.headers.get("idempotency-key", "")
     derived = _derived(caller.key, caller.site, once, request.body) if once else 0
@@ -58,17 +60,12 @@ pixels = web.Surface(
     blueprint, responses.PixelWords(), lambda _: (limited_here("count", _viewer),), identify=web.identify
 )
 _pixel = pixels.path("/count")
-_PREFETCHES = {
-    "x-moz": frozenset({"prefetch"}),
-    "purpose": frozenset({"prefetch", "preview"}),
-    "x-purpose": frozenset({"prefetch", "preview"}),
-}
 
 
 @_pixel.public("GET", "POST")
 def count_view(request: web.Request) -> Said:
     """Counts one page view; the answer is a pixel whatever happens (page-view contract, section 4.2)."""
-    if any(request.headers.get(name, "").lower() in values for name, values in _PREFETCHES.items()):
+    if bots.prefetched(request.headers):
         return responses.pixel()
     site = web.public_site(request)
     if site is None:
@@ -81,10 +78,12 @@ def count_view(request: web.Request) -> Said:
         site,
         now=wiring.now(),
         salts=wiring.secrets().salts(),
-        locate=_locator(request),
+        locate=enrichment.locate_for(request),
         ip=request.address,
         user_agent=request.headers.get("user-agent", ""),
         accept_language=request.headers.get("accept-language", ""),
+        spams=enrichment.spams(),
+        cloud=enrichment.cloud(),
     )
     if isinstance(found, Hit):
         _accept(site, [found], [])
@@ -93,18 +92,12 @@ def count_view(request: web.Request) -> Said:
     return responses.pixel()
 
 
-def _locator(request: web.Request) -> hits.Locate:
-    """The operator's database; else, for the viewer's own address, what the CDN says."""
-    locate = geo.locator(wiring.settings().geo_database)
-    return lambda address: locate(address) or (request.country if address == request.address else "")
-
-
 # Acceptance
 
 
-def _accept(site: Site, accepted: "list[Hit]", bots: "list[Bot]", derived: int = 0) -> None:
+def _accept(site: Site, accepted: "list[Hit]", refused: "list[Bot]", derived: int = 0) -> None:
     """Hands hits over as one message, whole or not at all. `derived`: the id that `_derived` gives it."""
-    if not accepted and not bots:
+    if not accepted and not refused:
         return
     if accepted:
         wiring.accounts().note_hits(site, min(hit.at for hit in accepted))
@@ -114,7 +107,7 @@ def _accept(site: Site, accepted: "list[Hit]", bots: "list[Bot]", derived: int =
         stream=site.stream,
         derived=bool(derived),
         hits=tuple(accepted),
-        bots=tuple(bots),
+        bots=tuple(refused),
     )
     wiring.ingest().accept(message)
 
