@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -17,7 +18,7 @@ from chalicelib.aws.accounts import Accounts, Created
 from chalicelib.aws.records import SITE, partition
 from chalicelib.aws.tables import DomainDocument
 from chalicelib.core import passwords
-from chalicelib.core.accounts import STATISTICS, Domain, Site, SiteState, Visibility
+from chalicelib.core.accounts import STATISTICS, Domain, Scope, Site, SiteState, Visibility
 from chalicelib.core.errors import Invalid, NotFound, Unavailable, Uncertain
 from tests.conftest import World
 from tests.core.world import AFTER, BEFORE, INTERLEAVE, THROTTLE, Faults, struck
@@ -116,9 +117,7 @@ def test_a_domain_that_goes_while_it_becomes_a_site_is_made_anew(store: Accounts
     account = owner.account.id
     for skip in range(4):
         facet, _ = wiring.domains().create(account, f"brief{skip}", STATISTICS, owner.user.id, "key")
-        rival = Faults(
-            [(skip, INTERLEAVE, False)], lambda facet=facet: void(wiring.domains().delete(facet.scope)), aws=aws
-        )
+        rival = Faults([(skip, INTERLEAVE, False)], partial(delete_statistics, facet.scope), aws=aws)
         with struck(rival):
             site = store.create_site(account, f"brief{skip}")
         if not rival.plan:
@@ -127,14 +126,14 @@ def test_a_domain_that_goes_while_it_becomes_a_site_is_made_anew(store: Accounts
     assert pointers(aws, account) == expected(store, account)
 
 
-def void(_: object) -> None:
-    """Nothing, of something."""
+def delete_statistics(scope: Scope) -> None:
+    wiring.domains().delete(scope)
 
 
 # Changing
 
 
-def settled(site: Site, **fields: Any) -> Site:
+def settled(fields: dict[str, Any], site: Site) -> Site:
     return replace(site, **fields)
 
 
@@ -178,7 +177,7 @@ def test_what_others_have_is_refused_by_name_and_nothing_changes(store: Accounts
         {"code": other.site.code, "cname": other.site.cname},
     ):
         with pytest.raises(Invalid) as refused:
-            store.update_site(owner.account.id, owner.site.id, lambda site, fields=fields: settled(site, **fields))
+            store.update_site(owner.account.id, owner.site.id, partial(settled, fields))
         assert refused.value.fields == {name: ["already exists"] for name in fields}
     assert [current(store, made.account.id) for made in (owner, other)] == [[owner.site], [other.site]]
     assert pointers(aws, owner.account.id) == expected(store, owner.account.id)
