@@ -146,6 +146,14 @@ def _export(person: Person) -> Parameters:
     return {"export": job.id}
 
 
+def _file_of_views(person: Person) -> Parameters:
+    site = person.created.site
+    wanted = {"site": str(site.id), "format": "csv", "head": "0", "event": "0"}
+    job = wiring.exports().begin(site.account, "pageviews", "x.csv.gz", wanted, wiring.now(), numbered=True)
+    wiring.exporter().run(job, SOURCES["pageviews"], lambda: 600.0)
+    return {"id": str(job.number)}
+
+
 def _site(person: Person) -> Parameters:
     return {"id": str(person.created.site.id)}
 
@@ -192,6 +200,13 @@ def _one_site(method: str, permission: Permission, body: Any = None) -> Endpoint
     return Endpoint(PAGEVIEWS, method, path, permission, 200, body, parameters=_site, absent=absent, what="site")
 
 
+def _views(suffix: str = "") -> Endpoint:
+    path, absent = f"/api/v0/export/{{id}}{suffix}", {"id": "999999999"}
+    return Endpoint(
+        PAGEVIEWS, "GET", path, Permission.EXPORT, 200, parameters=_file_of_views, absent=absent, what="export"
+    )
+
+
 _a_domain = _single(f"{_V1}/domains/{{domain}}", _domain, _NO_DOMAIN, "domain")
 _a_group = _single(f"{_V1}/statistic-groups/{{group}}", _group, _NO_GROUP, "group")
 _one = _single(f"{_V1}/statistics/{{group}}", _by_id, {"group": _NO_STATISTIC}, "statistic")
@@ -216,6 +231,9 @@ ENDPOINTS = [
     _one_site("GET", Permission.SITE_READ),
     _one_site("POST", Permission.SITE_UPDATE, {"link_domain": "www.example.com"}),
     _one_site("PATCH", Permission.SITE_UPDATE, {"settings": {"ignore_ips": "1.1.1.1"}}),
+    _pageviews("POST", "/api/v0/export", Permission.EXPORT, 202, {}),
+    _views(),
+    _views("/download"),
     Endpoint(STATISTICS, "GET", f"{_V1}/domains", DOMAINS, 200),
     Endpoint(STATISTICS, "POST", f"{_V1}/domains", DOMAINS, 201, _NAME),
     _a_domain("GET", READ | DOMAINS),
@@ -252,6 +270,7 @@ PUBLIC = {
     ("GET", "/api"),
     ("GET", "/api.json"),
     ("GET", "/api2.html"),
+    ("GET", "/api/v0/export/{id}/file"),
     ("GET", "/count"),
     ("POST", "/count"),
     ("GET", "/count.js"),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from chalicelib import observability, wiring
@@ -22,9 +22,6 @@ from .answers import Answer, Reply
 from .callers import key_of, roster_of
 from .requests import Request
 from .surfaces import METHODS, Check, Path, Surface
-
-if TYPE_CHECKING:
-    from chalicelib.aws.limits import Limiter
 
 T = TypeVar("T")
 
@@ -137,7 +134,7 @@ def charge_if_done(request: Request, names: Sequence[str], do: Callable[[], T], 
     if allowance is None:
         return do()
     with _refusing(request, round):
-        allowance.limiter.check(allowance.caller, allowance.windows)
+        allowance.check()
     done = do()
     try:
         with _refusing(request, round):
@@ -169,15 +166,18 @@ def _charge(
 class _Allowance:
     """What a caller may do: the windows that a request is charged to."""
 
-    limiter: "Limiter"
     caller: str
     windows: list[Window]
     keep: int
     """Seconds for which the caller's other windows may be open."""
 
+    def check(self) -> None:
+        """Refuses what `take` would refuse, without a charge."""
+        wiring.limiter().check(self.caller, self.windows)
+
     def take(self) -> Standing:
         """Charges the request; where the caller stands in the last of the windows afterwards."""
-        standing = self.limiter.take(self.caller, self.windows, keep=self.keep)
+        standing = wiring.limiter().take(self.caller, self.windows, keep=self.keep)
         if not standing.charged:
             observability.count("LimiterUnavailable")
         return standing
@@ -196,7 +196,7 @@ def _allowance(
         return None
     limiter = wiring.limiter()
     caller = limiter.keyed(key.account, key.id) if by_key and key else limiter.caller(request.address)
-    return _Allowance(limiter, caller, windows, max(window.seconds for window in plans.values()))
+    return _Allowance(caller, windows, max(window.seconds for window in plans.values()))
 
 
 @contextmanager

@@ -20,9 +20,9 @@ LARGEST = 4_400_000
 """Bytes of a file that are sent as they are: in base64, Lambda lets no more through."""
 
 _exports = api.path("/api/v0/export", limits=LIMITS)
-_export = api.path("/api/v0/export/{export}", limits=LIMITS)
-_download = api.path("/api/v0/export/{export}/download", limits=LIMITS)
-_file = api.path("/api/v0/export/{export}/file", limits=LIMITS)
+_export = api.path("/api/v0/export/{id}", limits=LIMITS)
+_download = api.path("/api/v0/export/{id}/download", limits=LIMITS)
+_file = api.path("/api/v0/export/{id}/file", limits=LIMITS)
 
 
 @_exports.keyed("POST", permission=Permission.EXPORT)
@@ -80,7 +80,7 @@ def download_export(request: web.Request, caller: web.Caller) -> Said:
 @_file.public("GET")
 def send_file(request: web.Request) -> Said:
     """Sends whoever has a link of ours on to the file, by an address that holds for a minute."""
-    ref = request.parameters["export"]
+    ref = request.parameters["id"]
     last = {name: values[-1] for name, values in request.query.items() if values}
     if not links.holds(wiring.secrets().own().signing, _file_path(ref), last, wiring.now()):
         raise Forbidden("this link does not hold, or not any more")
@@ -97,7 +97,7 @@ def _file_path(job: str) -> str:
 
 def _job(request: web.Request, caller: web.Caller) -> Job:
     """The export of the caller's site that the path names."""
-    job = wiring.exports().numbered(caller.site.account, export_number(request.parameters["export"]))
+    job = wiring.exports().numbered(caller.site.account, export_number(request.parameters["id"]))
     if job.surface != SURFACE or job.parameters["site"] != str(caller.site.id):
         raise NotFound("export")
     return job
