@@ -80,8 +80,10 @@ def test_every_function_is_packaged(resources: dict[str, Any]) -> None:
         "ExpireExports": "chalicelib.functions.schedules.expire_exports",
         "Export": "chalicelib.functions.export.export",
         "Fold": "chalicelib.functions.fold.fold",
+        "RefreshLists": "chalicelib.functions.schedules.refresh_lists",
         "Remove": "chalicelib.functions.remove.remove",
         "RotateSalts": "chalicelib.functions.schedules.rotate_salts",
+        "SendReports": "chalicelib.functions.reports.send_reports",
         "Sweep": "chalicelib.functions.schedules.sweep",
     }
 
