@@ -3,8 +3,9 @@
     python tests/recount.py LOG
 
 prints JSON. Which lines are page views is as `countless import --help` says. The rest are the rules of the
-page-view contract: paths by section 7.1, referrer spam by 7.2, robots by 7.6, sessions by section 6 and quirk 24
-(all hits are taken to be older than an hour, so that the eight hours run on their own times).
+page-view contract: paths by section 7.1, referrers and their spam by 7.2, campaigns by 7.3, browsers and systems by
+7.4, robots by 7.6, sessions by section 6 and quirk 24 (all hits are taken to be older than an hour, so that the eight
+hours run on their own times). A log knows nothing of screens and languages, and of places only addresses.
 """
 
 import gzip
@@ -18,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from crawlerdetect import CrawlerDetect
 
@@ -71,6 +72,23 @@ class View(NamedTuple):
     referrer: str
     user_agent: str
     address: str
+    query: str
+
+
+class Visit(NamedTuple):
+    """What counts: a first view."""
+
+    path: str
+    """In its first spelling."""
+    at: datetime
+    referrer: str
+    """In its first spelling."""
+    scheme: str
+    campaign: str
+    """In its first spelling; empty for none."""
+    browser: tuple[str, str]
+    """Name and version, of which either may be empty."""
+    system: tuple[str, str]
 
 
 @dataclass
@@ -85,6 +103,8 @@ class Recount:
     """Hits that are sent and not counted: refused, bot, spam, ignored; `repeat` for what is no first view."""
     visits: dict[str, Counter[datetime]] = field(default_factory=lambda: defaultdict(Counter))
     """By path, in its first spelling, and UTC hour."""
+    each: list[Visit] = field(default_factory=list)
+    """The same, one by one."""
 
     @property
     def total(self) -> int:
@@ -133,6 +153,8 @@ def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset()) -> Rec
     """The visits of a combined log, in the order of its lines."""
     result = Recount()
     spelling: dict[str, str] = {}
+    known: dict[tuple[str, str], str] = {}
+    campaigns: dict[str, str] = {}
     sessions: dict[tuple[str, str], tuple[datetime, set[str]]] = {}
     for view in page_views(log, result):
         path = normalised(view.path)
@@ -140,6 +162,9 @@ def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset()) -> Rec
             result.dropped[reason] += 1
             continue
         name = spelling.setdefault(path.lower(), path)
+        text, scheme, campaign = origin(view)
+        campaign = campaigns.setdefault(campaign.lower(), campaign)
+        text = known.setdefault((text.lower(), scheme), text)
         if view.user_agent and view.address:
             key = view.user_agent, view.address
             last, seen = sessions.get(key, (view.at, set()))
@@ -151,6 +176,8 @@ def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset()) -> Rec
                 continue
             seen.add(name)
         result.visits[name][view.at.replace(minute=0, second=0)] += 1
+        system = system_of(view.user_agent)
+        result.each.append(Visit(name, view.at, text, scheme, campaign, browser_of(view.user_agent, system[0]), system))
     return result
 
 
@@ -161,7 +188,7 @@ def page_views(log: Iterable[bytes], result: Recount) -> Iterator[View]:
         tokens = TOKEN.findall(raw.decode(errors="backslashreplace"))
         try:
             address, at, request, status, referrer, user_agent = fields(tokens)
-            method, path = asked(request)
+            method, path, query = asked(request)
         except (ValueError, IndexError):
             result.left_out["malformed"] += 1
             continue
@@ -169,7 +196,7 @@ def page_views(log: Iterable[bytes], result: Recount) -> Iterator[View]:
             result.left_out[reason] += 1
             continue
         result.sent += 1
-        yield View(path, at, referrer, user_agent, address)
+        yield View(path, at, referrer, user_agent, address, query)
 
 
 def fields(tokens: list[str]) -> tuple[str, datetime, str, int, str, str]:
@@ -210,8 +237,8 @@ def plain(text: str) -> str:
         return text
 
 
-def asked(request: str) -> tuple[str, str]:
-    """Method and path. Raises ValueError if it is no request."""
+def asked(request: str) -> tuple[str, str, str]:
+    """Method, path and query. Raises ValueError if it is no request."""
     words = request.split(" ")
     if words[-1].startswith("HTTP/"):
         words.pop()
@@ -219,8 +246,10 @@ def asked(request: str) -> tuple[str, str]:
     if not method.isalpha() or not target:
         raise ValueError(request)
     if re.match("https?://", target, re.IGNORECASE):
-        target = urlsplit(target).path or "/"
-    return method, target.split("?")[0]
+        target = re.sub("^[^/]+//[^/?]*", "", target)
+        target = target if target.startswith("/") else f"/{target}"
+    path, _, query = target.partition("?")
+    return method, path, query
 
 
 def left_out(method: str, status: int, path: str) -> str:
@@ -254,7 +283,7 @@ def dropped(view: View, path: str, spammers: frozenset[str]) -> str:
         return "bot"
     if is_spam(view.referrer, spammers):
         return "spam"
-    texts = (path, stored_referrer(view.referrer), view.user_agent)
+    texts = (path, origin(view)[0], view.user_agent)
     if not path or any("\0" in text for text in texts):
         return "refused"
     if any(len(text) > limit for text, limit in zip(texts, (2048, 2048, 512), strict=True)):
@@ -262,12 +291,6 @@ def dropped(view: View, path: str, spammers: frozenset[str]) -> str:
     if path.startswith("/servlet/redirect.srv/") or path == "/favicon.ico" or re.search("<html>|<HTML>", path):
         return "ignored"
     return ""
-
-
-def stored_referrer(referrer: str) -> str:
-    """As much of section 7.2 as its length depends on: URLs lose scheme and query, groups are short anyway."""
-    address = re.match("https?://([^?#]*)", referrer.strip(), re.IGNORECASE)
-    return address[1] if address else referrer
 
 
 @cache
@@ -289,6 +312,132 @@ def is_spam(referrer: str, spammers: frozenset[str]) -> bool:
     except ValueError:
         return False
     return any(".".join(host[start:]) in spammers | {"localhost"} for start in range(len(host)))
+
+
+def origin(view: View) -> tuple[str, str, str]:
+    """Section 7.3: referrer, scheme and campaign; a source takes the referrer's place."""
+    said = {key: next((value for value in values if value.strip()), "") for key, values in parse_qs(view.query).items()}
+    source = next((said[key] for key in ("utm_source", "ref", "src", "source") if said.get(key)), "")
+    campaign = next((said[key] for key in ("utm_campaign", "campaign") if said.get(key)), "")
+    text, scheme = referrer(view.referrer)
+    if not source and not campaign:
+        return text, scheme, ""
+    text = source or text
+    return text, "c" if text else "o", campaign
+
+
+GROUPS = {
+    "baidu.com www.baidu.com m.baidu.com tieba.baidu.com c.tieba.baidu.com": "Baidu",
+    "news.ycombinator.com hn.algolia.com hckrnews.com hn.premii.com hackerweb.app quiethn.com hnews.xyz "
+    "hackernewsmobile.com": "Hacker News",
+    "mail.google.com mail.yahoo.com": "Email",
+    "inoreader.com www.inoreader.com feedly.com usepanda.com": "RSS",
+    "l.facebook.com lm.facebook.com": "www.facebook.com",
+}
+SAME_HOST = {
+    "old.reddit.com i.reddit.com np.reddit.com fr.reddit.com": "www.reddit.com",
+    "en.m.wikipedia.org": "en.wikipedia.org",
+    "m.habr.com": "habr.com",
+    "m.facebook.com": "www.facebook.com",
+}
+
+
+@cache
+def referrer(text: str) -> tuple[str, str]:
+    """Section 7.2: what is stored, and its scheme. The log has no referrers of Android's apps."""
+    text = text.strip()
+    address = re.fullmatch(r"https?://(?:[^/?#]*@)?([^/?#]*)([^?#]*).*", text, re.IGNORECASE | re.DOTALL)
+    if not address:
+        return text.rstrip("/ "), "o"
+    host, path = address[1].lower(), address[2]
+    if not host:
+        return "", "o"
+    host = next((name for hosts, name in SAME_HOST.items() if host in hosts.split()), host)
+    groups = {r"(www\.)?google\.": "Google", r".*yandex\.": "Yandex", r".*search\.yahoo\.com": "Yahoo"}
+    group = next((name for hosts, name in GROUPS.items() if host in hosts.split()), "") or next(
+        (name for begin, name in groups.items() if re.match(begin, host)), ""
+    )
+    if group:
+        return group, "g"
+    if re.match(r"link\.oreilly\.com|(app\.)?getpocket\.com|lobste\.rs(?!/s/)|gambe\.ro(?!/s/)", host + path):
+        return {"app.getpocket.com": "getpocket.com", "gambe.ro": "lobste.rs"}.get(host, host), "h"
+    if host == "www.reddit.com":
+        path = re.sub(r"(/top|/new|/search|\.compact)/*$", "", path)
+    if host == "t.co" and path.strip("/"):
+        return f"twitter.com/search?q=https%3A%2F%2Ft.co%2F{path.strip('/')}", "h"
+    return (host + path).rstrip("/ "), "h"
+
+
+def version(agent: str, pattern: str) -> str:
+    """What stands in the groups of the first place that fits; empty if there is none."""
+    found = re.search(pattern, agent)
+    return ".".join(part for part in found.groups() if part) if found else ""
+
+
+@cache
+def browser_of(agent: str, system: str) -> tuple[str, str]:
+    """Section 7.4, browsers: name and version."""
+    for mark, name, pattern in BROWSERS:
+        if mark in agent:
+            return name, version(agent, pattern)
+    if "Opera/" in agent:
+        # From version 10 on the product stays 9.80, and the version has a place of its own.
+        return "Opera", version(agent, r"Version/(\d+)\.(\d+)") or version(agent, r"Opera/(\d+)\.(\d+)")
+    if system in ("macOS", "iOS") and ("Safari/" in agent or "Mobile/15E148" in agent):
+        own = version(agent, r"Version/(\d+)(?:\.(\d+))?")
+        # Apple's phones get it with their system.
+        phone = system_of(agent)[1] if system == "iOS" else ""
+        return "Safari", own or phone or SAFARI[version(agent, r"AppleWebKit/(\d+)")]
+    outside = re.sub(r"\([^)]*\)", " ", agent)
+    products = re.findall(r"(?:^|\s)([A-Za-z][\w.-]*)/v?(\d+(?:\.\d+)?)", outside)
+    return next(((name, number) for name, number in products if name.lower() not in NOT_BROWSERS), ("", ""))
+
+
+BROWSERS = [
+    ("MSIE ", "Internet Explorer", r"MSIE (\d+)"),
+    ("Trident/", "Internet Explorer", r"rv:(11)"),
+    *(
+        (f"{name}/", name, rf"{name}/(\d+)(?:\.(\d+))?")
+        for name in ("PhantomJS", "BingPreview", "Dillo", "PaleMoon", "Basilisk")
+    ),
+    ("Edge/1", "Edge", r"Edge/(\d+)"),
+    ("Chrome/", "Chrome", r"Chrome/(\d+)"),
+    ("Chromium/", "Chrome", r"Chromium/(\d+)"),
+    ("Firefox/", "Firefox", r"Firefox/(\d+)"),
+    ("Opera Mini/", "Opera Mini", r"Opera Mini/(\d+)(?:\.(\d+))?"),
+]
+"""In this order: what stands in a text, whose it is, and where its version is."""
+SAFARI = {"537": "7.0", "536": "6.0", "534": "5.1", "533": "5.0"}
+"""The version of Safari by WebKit's, for the few that do not say: those that the log has."""
+NOT_BROWSERS = "mozilla applewebkit webkit khtml gecko version mobile safari build".split()  # noqa: SIM905
+NT = {"5.0": "2000", "5.1": "XP", "5.2": "XP", "6.0": "Vista", "6.1": "7", "6.2": "8", "6.3": "8.1", "10.0": "10"}
+WINDOWS = {f"NT {number}": name for number, name in NT.items()}
+PHONE = r"\bOS (\d+)(?:_(\d+))?"
+NONE = "$^"
+SYSTEMS = [
+    ("Windows Phone", "Windows Phone", r"Windows Phone (?:OS )?(\d+)(?:\.(\d+))?"),
+    ("Android", "Android", r"Android[ /](\d+)(?:\.([1-9]\d*))?"),
+    ("; KFAPWI ", "Android", NONE),  # a Kindle Fire, which does not say that it is one
+    *((name, "iOS", PHONE) for name in ("iPhone", "iPad", "iPod")),
+    ("Mac OS X", "macOS", r"Intel Mac OS X (\d+)(?:[._](\d+))?"),
+    ("Windows", "Windows", r"Windows (NT \d+\.\d|95|98|2000|XP)"),
+    ("CrOS", "Chrome OS", NONE),
+    ("DragonFly", "DragonFly BSD", NONE),
+    ("J2ME", "Java ME", NONE),
+    *((name, name, NONE) for name in ("OpenBSD", "FreeBSD", "NetBSD", "SunOS", "PlayStation 4", "Haiku")),
+    ("Linux", "Linux", r"\b(Ubuntu|Debian|Fedora|CentOS)\b"),
+]
+"""In this order, as the browsers."""
+
+
+@cache
+def system_of(agent: str) -> tuple[str, str]:
+    """Section 7.4, systems: name and version."""
+    for mark, name, pattern in SYSTEMS:
+        if mark in agent:
+            found = version(agent, pattern)
+            return name, WINDOWS.get(found, "" if found.startswith("NT") else found)
+    return "", ""
 
 
 def known_spammers() -> frozenset[str]:

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,70 @@ def test_what_the_service_drops_is_not_counted(line: bytes, reason: str) -> None
     assert (result.total, result.dropped) == ((0, {reason: 1}) if reason else (1, {}))
 
 
+@pytest.mark.parametrize(
+    ("referrer", "query", "found"),
+    [
+        ("", "", ("", "o", "")),
+        ("https://Example.com/A/?q=1#x", "", ("example.com/A", "h", "")),
+        ("https://me@example.com:81", "x=1", ("example.com:81", "h", "")),
+        ("http://www.google.co.nz/search?q=1", "", ("Google", "g", "")),
+        ("https://news.ycombinator.com/item?id=1", "", ("Hacker News", "g", "")),
+        ("https://m.facebook.com/x", "", ("www.facebook.com/x", "h", "")),
+        ("https://l.facebook.com/x", "", ("www.facebook.com", "g", "")),
+        ("https://old.reddit.com/r/x/top/", "", ("www.reddit.com/r/x", "h", "")),
+        ("https://lobste.rs/newest", "", ("lobste.rs", "h", "")),
+        ("https://lobste.rs/s/abc", "", ("lobste.rs/s/abc", "h", "")),
+        ("https://t.co/abc", "", ("twitter.com/search?q=https%3A%2F%2Ft.co%2Fabc", "h", "")),
+        ("http:///x", "", ("", "o", "")),
+        (" free text/ ", "", ("free text", "o", "")),
+        ("https://example.com/", "utm_source=&ref=R+S&source=T", ("R S", "c", "")),
+        ("https://example.com/", "utm_medium=m&campaign=C", ("example.com", "c", "C")),
+        ("", "utm_campaign=C", ("", "o", "C")),
+    ],
+)
+def test_referrers_and_campaigns_are_stored_one_way(referrer: str, query: str, found: tuple[str, str, str]) -> None:
+    assert recount_module.origin(View("/", datetime.now(UTC), referrer, FIREFOX, "", query)) == found
+
+
+@pytest.mark.parametrize(
+    ("agent", "browser", "system"),
+    [
+        (FIREFOX, ("Firefox", "139"), ("Linux", "")),
+        (CHROME, ("Chrome", "126"), ("Linux", "")),
+        ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", ("Internet Explorer", "6"), ("Windows", "XP")),
+        ("Mozilla/5.0 (Windows NT 6.3; Trident/7.0; rv:11.0)", ("Internet Explorer", "11"), ("Windows", "8.1")),
+        ("Opera/9.80 (Windows NT 6.1) Presto/2.12.388 Version/12.16", ("Opera", "12.16"), ("Windows", "7")),
+        ("Opera/9.80 (iPhone; Opera Mini/7.0.3/34.1) Presto/2.8", ("Opera Mini", "7.0"), ("iOS", "")),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_9_1) AppleWebKit/537.73.11 Version/7.0.1 Safari/537.73.11",
+            ("Safari", "7.0"),
+            ("macOS", "10.9"),
+        ),
+        ("Mozilla/5.0 (Linux; Android 4.4.2) Chrome/32.0 Mobile", ("Chrome", "32"), ("Android", "4.4")),
+        ("Mozilla/5.0 (X11; Ubuntu; Linux) Gecko/20050105 Epiphany/1.4.8", ("Epiphany", "1.4"), ("Linux", "Ubuntu")),
+        ("Windows NT 4.0", ("", ""), ("Windows", "")),
+        ("", ("", ""), ("", "")),
+    ],
+)  # fmt: skip
+def test_browsers_and_systems_have_one_name(agent: str, browser: tuple[str, str], system: tuple[str, str]) -> None:
+    assert recount_module.system_of(agent) == system
+    assert recount_module.browser_of(agent, system[0]) == browser
+
+
+def test_each_visit_is_told_with_the_spelling_that_came_first() -> None:
+    result = recount(
+        [
+            line_of(path="/?ref=Letter&campaign=Sale", address="192.0.2.1"),
+            line_of(path="/?ref=letter&campaign=SALE", address="192.0.2.2", agent=CHROME),
+        ]
+    )
+    assert [(visit.referrer, visit.scheme, visit.campaign, visit.browser[0]) for visit in result.each] == [
+        ("Letter", "c", "Sale", "Firefox"),
+        ("Letter", "c", "Sale", "Chrome"),
+    ]
+    assert result.total == len(result.each) == 2
+
+
 def test_recount_and_importer_send_the_same_page_views() -> None:
     with gzip.open(REAL_LOG) as log:
         ours = list(page_views(log, Recount()))
@@ -187,7 +252,7 @@ def test_recount_and_importer_send_the_same_page_views() -> None:
         for raw in source:
             line = logs.parse(raw, logs.FORMATS["combined"])
             if line is not None and selection.exclusion(line) is None:
-                theirs.append(View(line.path, line.at, line.referrer, line.user_agent, line.address))
+                theirs.append(View(line.path, line.at, line.referrer, line.user_agent, line.address, line.query))
     assert ours == theirs
     assert len(ours) == 4005
 

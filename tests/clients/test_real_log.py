@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.clients import breakdowns
 from tests.clients.stack import Aws, Service, countless
 from tests.recount import Recount, recount_file
 
@@ -47,6 +48,26 @@ def check(service: Service, recounted: Recount) -> None:
     assert [row["count"] for row in rows] == sorted(recounted.paths.values(), reverse=True)
 
 
+def check_breakdowns(service: Service, recounted: Recount) -> None:
+    """Every breakdown, every detail of every row and the referrers of every path are those of the recount.
+
+    Without a filter, and for the most visited path, for three, for one that has no visit, and for some by name.
+    """
+    ids = {row["path"]: row["path_id"] for row in service.pages(**RANGE)}
+    first, second, third, *others = sorted(ids, key=lambda path: (-recounted.paths[path], path))
+    last = [path for path in others if not set(path) & set(", ")][-20:]
+    asked: list[tuple[dict[str, str], set[str] | None]] = [
+        ({"include_paths": str(ids[first])}, {first}),
+        ({"include_paths": ",".join(str(ids[path]) for path in (third, first, second))}, {first, second, third}),
+        ({"include_paths": "999999"}, set()),
+        ({"include_paths": ",".join(path.upper() for path in last), "path_by_name": "true"}, set(last)),
+    ]
+    done = breakdowns.compare(service, RANGE, recounted, asked)
+    assert done.pages == 7 * (1 + len(asked))
+    assert done.details > 300
+    assert breakdowns.compare_paths(service, RANGE, recounted, ids) == len(recounted.paths)
+
+
 def _series(days: list[dict[str, Any]]) -> dict[str, list[int]]:
     assert all(day["daily"] == sum(day["hourly"]) for day in days)
     return {day["day"]: day["hourly"] for day in days}
@@ -76,6 +97,7 @@ def test_sweeps_and_audits_agree_with_the_recount(aws: Aws, beside: Service, rec
     import_log(beside)
     assert not any(aws.settle().values())
     check(beside, recounted)
+    check_breakdowns(beside, recounted)
     aws.audit()
     aws.sweep(beside.stream)
     check(beside, recounted)
@@ -85,5 +107,6 @@ def test_sweeps_and_audits_agree_with_the_recount(aws: Aws, beside: Service, rec
     check(beside, recounted)
     aws.sweep(beside.stream)
     check(beside, recounted)
+    check_breakdowns(beside, recounted)
     [audited] = [line for line in aws.audit().splitlines() if line.startswith(f"{beside.stream}: ")]
     assert "watermark 0" not in audited
