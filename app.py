@@ -3,7 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib import web
-from chalicelib.functions import append, export, fold, remove, schedules
+from chalicelib.functions import append, export, fold, redact, remove, reports, schedules
 from chalicelib.pageviews import routes as pageviews
 from chalicelib.statistics import routes as statistics
 
@@ -15,6 +15,8 @@ app.register_blueprint(append.blueprint)
 app.register_blueprint(fold.blueprint)
 app.register_blueprint(remove.blueprint)
 app.register_blueprint(export.blueprint)
+app.register_blueprint(redact.blueprint)
+app.register_blueprint(reports.blueprint)
 app.register_blueprint(schedules.blueprint)
 web.catch_all(
     app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS), *pageviews.assets.UNKNOWN, *statistics.UNKNOWN]

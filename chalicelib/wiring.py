@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .core.listing import Place, Tables
     from .core.lists import Lists
     from .core.log import Appender
+    from .core.redactions import Ports as RedactionPorts
+    from .core.redactions import Redactions, Worker
     from .core.mail import Mailbox, Mailer
     from .core.reading import Reader
     from .core.reports import Reports
@@ -239,6 +241,43 @@ def refresh_list(name: str, address: str, parse: "Callable[[str], object]") -> b
 
 
 @cache
+def _redaction_ports() -> "RedactionPorts":
+    from .aws import clients  # noqa: PLC0415
+    from .aws.redactions import Books, Leftovers, SqsRedactions  # noqa: PLC0415
+    from .core.redactions import Ports  # noqa: PLC0415
+
+    given = settings()
+    return Ports(
+        log(),
+        rollups(),
+        Books(clients.dynamodb(), given.rollups_table),
+        Leftovers(rollups(), clients.s3(), given.bucket, _withdraw),
+        SqsRedactions(clients.sqs(), given.redactions_queue),
+        _clock,
+    )
+
+
+def _withdraw(stream: str) -> None:
+    """Removes the files of a site's exports of page views."""
+    account, surface, site = stream.split("/")
+    exports().withdraw(account, surface, {"site": site})
+
+
+def redactions() -> "Redactions":
+    """Where redactions are asked for."""
+    from .core.redactions import Redactions  # noqa: PLC0415
+
+    return Redactions(_redaction_ports())
+
+
+def redactor() -> "Worker":
+    """What redacts streams."""
+    from .core.redactions import Worker  # noqa: PLC0415
+
+    return Worker(_redaction_ports())
+
+
+@cache
 def _export_ports() -> "Ports":
     from .aws import clients, queues  # noqa: PLC0415
     from .aws.exports import Bucket, Jobs  # noqa: PLC0415
@@ -377,6 +416,7 @@ def forget() -> None:
         folds,
         mailer,
         reporting,
+        _redaction_ports,
         _export_ports,
         settings,
     ):

@@ -241,6 +241,7 @@ def user(document: UserDocument) -> User:
         created_at=int(document.created_at),
         email_reports=EmailReports(int(document.email_reports or 0)),
         last_report_at=int(document.last_report_at or 0),
+        report_claim=document.report_claim or "",
         sunday_starts_week=bool(document.sunday_starts_week),
         number_format=int(document.number_format or 0x202F),
     )

@@ -9,7 +9,7 @@ from email.utils import formatdate, make_msgid
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from chalicelib.core.errors import Invalid, Uncertain
+from chalicelib.core.errors import Invalid, Unavailable, Uncertain
 from chalicelib.core.mail import Mail, NotSent, Refused
 
 PATIENCE = 20.0
@@ -73,7 +73,10 @@ class Smtp:
         """Sends a mail; as `core.mail.Mailer`. Its id is the Message-ID that it travels with."""
         number = make_msgid(domain=mail.sender.address.rpartition("@")[2])
         raw = mail.mime({"Date": formatdate(), "Message-ID": number})
-        login = self._login()
+        try:
+            login = self._login()
+        except Unavailable as error:
+            raise NotSent("SMTP: the login cannot be read") from error
         with self._connected() as server:
             try:
                 if login:

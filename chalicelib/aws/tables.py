@@ -62,7 +62,7 @@ class AccountDocument(Document, discriminator="account"):
 
 
 class UserDocument(Document, discriminator="user"):
-    """A user of an account. `report_claim` is there while a report is being mailed: the token of who does it."""
+    """A user of an account. `report_claim` is there while a report is being mailed (`aws/reporting.py`)."""
 
     number = NumberAttribute()
     name = UnicodeAttribute()

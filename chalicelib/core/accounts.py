@@ -171,6 +171,8 @@ class User:
     email_reports: EmailReports = EmailReports.NEVER
     last_report_at: int = 0
     """A moment in the period that the next report is about, in Unix seconds; 0 until the user first wants any."""
+    report_claim: str = ""
+    """Who is mailing a report at the moment, or died while doing so; empty for nobody."""
     sunday_starts_week: bool = False
     number_format: int = 0x202F
     """The code point that stands between thousands; 1 for none."""

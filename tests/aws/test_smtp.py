@@ -222,6 +222,16 @@ def test_a_wrong_login_is_told_without_being_repeated(certificate: Certificate) 
     assert "wr0ng" not in f"{raised.value}{Login('countless', 'wr0ng')}"
 
 
+def test_without_its_login_nothing_is_sent() -> None:
+    """What holds it does not answer: that is no reason to believe that the mail may have been sent."""
+
+    def unknown() -> Login:
+        raise Unavailable("parameter smtp")
+
+    with pytest.raises(NotSent, match="login"):
+        Smtp(Server("127.0.0.1", 1, implicit=False), unknown).send(MAIL)
+
+
 @pytest.mark.parametrize(
     ("url", "server"),
     [

@@ -1,0 +1,111 @@
+"""Sends the reports that are due.
+
+Each is sent once. The user's marker moves to the end of the period before the mail is handed over, and back if it
+certainly was not taken: then the next hour tries again. Where nobody can say whether it was taken, since the answer was
+lost or the function died in that moment, it is not sent again: a report that is missing can be asked for, while one
+that comes every hour cannot be stopped. Either is logged and counted.
+"""
+
+import random
+import time
+from typing import Any
+
+from chalicelib import wiring
+from chalicelib.core.accounts import EmailReports, Roster, User
+from chalicelib.core.errors import Invalid, Uncertain
+from chalicelib.core.mail import Mail, Mailbox, Mailer, NotSent, Refused
+from chalicelib.observability import count, failed, logger
+from chalicelib.pageviews import reporting
+from chalicelib.pageviews.report_periods import due
+
+SETTLED = 600
+"""Seconds after a period's end for which its last page views may still be on their way into the log."""
+SPARE = 45.0
+"""Seconds that one report may take, with a server that is slow: if fewer are left, the rest waits for the next hour."""
+TRIES = 3
+PAUSE = 1.1
+"""Seconds between tries: a new account may send one mail a second by SES."""
+
+
+def send_due(mailer: Mailer, sender: Mailbox, context: Any) -> None:  # noqa: ANN401 - Lambda's
+    """Sends what is due. What goes wrong with one report stops no other, and is tried again after an hour."""
+    accounts = wiring.accounts().all_accounts()
+    random.shuffle(accounts)  # if there is not time enough for all, it is not always the same ones who wait
+    for account in accounts:
+        try:
+            roster = wiring.accounts().roster(account)
+        except Exception as error:
+            failed("an account's reports could not be looked after", error, account=account)
+            continue
+        for user in roster.users:
+            if context.get_remaining_time_in_millis() / 1000 < SPARE:
+                logger.warning("reports are left to the next hour")
+                count("ReportsPostponed")
+                return
+            try:
+                _look_after(roster, user, mailer, sender)
+            except Exception as error:
+                failed("a report could not be sent", error, account=account, user=user.id)
+
+
+def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox) -> None:
+    """Sends a user's report if one is due, and there is anything to say."""
+    if wiring.reporting().forgotten(user):
+        logger.error("a report may not have been sent", extra={"account": user.account, "user": user.id})
+        count("ReportsUncertain")
+        wiring.reporting().settle(user, user.report_claim)
+    if user.email_reports is EmailReports.NEVER or not user.email_verified:
+        return
+    period = due(user, wiring.now() - SETTLED)
+    if period is None:
+        return
+    figures = reporting.Figures(wiring.reports(), wiring.breakdowns())
+    report = reporting.gather(roster, user, period, figures, wiring.settings().support)
+    if report is None:
+        return
+    try:
+        mail = reporting.compose(report, user, sender)
+    except Invalid as error:
+        failed("a user's address is none", error, account=user.account, user=user.id)
+        return
+    claim = wiring.reporting().claim(user, period.end)
+    if claim:
+        _send(mail, user, claim, mailer)
+
+
+def _send(mail: Mail, user: User, claim: str, mailer: Mailer) -> None:
+    """Sends a report that nobody else will, and notes what became of it."""
+    outcome = "ReportsSent"
+    try:
+        _handed_over(mail, mailer)
+    except Refused as error:
+        # The next period's is tried again: mailboxes come back.
+        failed("a report was refused", error, account=user.account, user=user.id)
+        outcome = "ReportsRefused"
+    except Uncertain as error:
+        failed("a report may not have been sent", error, account=user.account, user=user.id)
+        outcome = "ReportsUncertain"
+    except NotSent:
+        wiring.reporting().release(user, claim)
+        count("ReportsNotSent")
+        raise
+    count(outcome)
+    wiring.reporting().settle(user, claim)
+
+
+def _handed_over(mail: Mail, mailer: Mailer) -> str:
+    """Sends a mail; what was certainly not sent is tried again.
+
+    Raises:
+        NotSent: it was not sent for now.
+        Refused: it never will be.
+        Uncertain: nobody can say.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return mailer.send(mail)
+        except NotSent:
+            if attempt == TRIES:
+                raise
+            time.sleep(PAUSE)
+    raise AssertionError  # there is at least one try
