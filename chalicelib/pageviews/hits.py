@@ -1,6 +1,7 @@
 """The way of a page view from what was sent to what is stored (page-view contract, sections 3.2, 4.2 and 7)."""
 
-from collections.abc import Callable
+import ipaddress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import floor
 from typing import NamedTuple
@@ -68,7 +69,7 @@ def accept_batch(  # noqa: PLR0913 - as below
     """Takes in what `POST /api/v0/count` sends; `now` is in Unix seconds. `spams` as for `accept_pixel`."""
     accepted = Accepted()
     pipeline = _Pipeline(site, now, salts, locate, spams, anonymous=batch.no_sessions)
-    ignored = site.ignore_ips if "ip" in batch.filters else frozenset[str]()
+    ignored = _Ignored(site.ignore_ips if "ip" in batch.filters else ())
     for index, raw in enumerate(batch.hits):
         if raw.ip and raw.ip in ignored:
             accepted.filtered.append(index)
@@ -131,7 +132,26 @@ def accept_pixel(  # noqa: PLR0913 - the request's parts, each by its name
 
 def ignored_address(site: Site, ip: str) -> str:
     """What `X-Goatcounter` says of a view from an address that the site ignores; empty for any other address."""
-    return f'ignored because "{ip}" is in the IP ignore list' if ip in site.ignore_ips else ""
+    return f'ignored because "{ip}" is in the IP ignore list' if ip in _Ignored(site.ignore_ips) else ""
+
+
+class _Ignored:
+    """The addresses that a site ignores: as they are written, and IPv6 addresses however they are written."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._texts = frozenset(addresses)
+        self._sixes = frozenset(map(_six, self._texts)) - {""}
+
+    def __contains__(self, ip: str) -> bool:
+        return ip in self._texts or (bool(self._sixes) and _six(ip) in self._sixes)
+
+
+def _six(address: str) -> str:
+    """An IPv6 address as everybody should write it; empty for whatever is none."""
+    try:
+        return str(ipaddress.IPv6Address(address)) if ":" in address else ""
+    except ValueError:
+        return ""
 
 
 def _code(raw: RawHit) -> int:
