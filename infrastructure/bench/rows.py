@@ -121,14 +121,12 @@ def export_rows(cost: exporting.Cost) -> Iterator[Row]:
 def look_rows(span: str, looks: Looks, budget: int) -> Iterator[Row]:
     """A dashboard's ten requests."""
     what = f"DynamoDB calls of a dashboard's ten requests over {span}: warm process"
-    played = "the seven pages that are not built yet are played by reading the parts that they need"
-    for name, bill, limit, note in (
-        (what, looks.warm, budget, played),
-        ("… warm process that was never asked for these days", looks.first, budget, ""),
-        ("… cold process", looks.cold, None, ""),
+    for name, bill, limit in (
+        (what, looks.warm, budget),
+        ("… warm process that was never asked for these days", looks.first, budget),
+        ("… cold process", looks.cold, None),
     ):
-        reads = f"{shown(bill.read_units)} read units"
-        yield Row(name, bill.calls.total(), "", limit, "; ".join(filter(None, (reads, note))))
+        yield Row(name, bill.calls.total(), "", limit, f"{shown(bill.read_units)} read units")
 
 
 def _bytes(outcome: Outcome) -> Row:

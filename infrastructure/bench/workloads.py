@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chalicelib.core.accounts import Site
-from chalicelib.core.cells import ALL_KINDS, SUMMARY, VISITS
+from chalicelib.core.breakdowns import Breakdowns
 from chalicelib.core.messages import Message
 from chalicelib.core.periods import Range
 from chalicelib.core.reading import Reader
-from chalicelib.core.reports import Reports
+from chalicelib.core.reports import EVERY_PATH, Reports
 from chalicelib.core.salts import Salts
 from chalicelib.functions.append import POLLERS, WINDOW
 from chalicelib.pageviews import geo, hits
+from chalicelib.pageviews.breakdowns import PAGES, Pages
 from chalicelib.pageviews.requests import MAX_HITS, decode_batch
+from chalicelib.pageviews.requests_query import BreakdownQuery
 from countless import importer, logs, selection
 from countless.client import Hit
 
@@ -184,14 +186,9 @@ def _asked(world: World, reader: Reader, when: Range) -> Bill:
 
 
 def _ask(reader: Reader, when: Range) -> None:
-    """The ten requests: me, which asks nothing of log and rollups, total, hits, and seven pages.
-
-    The pages are not built yet: they are played by reading what they will have to read.
-    """
-    reports = Reports(reader)
+    """The ten requests: me, which asks nothing of log and rollups, total, hits, and seven pages."""
+    reports, pages = Reports(reader), Pages(Breakdowns(reader), SITE)
     reports.total(STREAM, when)
     reports.hits(STREAM, when, limit=8)
-    first, last = when.start // DAY, when.end // DAY
-    for kinds in (VISITS, *[SUMMARY] * 6):  # referrers, then browsers, systems, sizes, places, languages, campaigns
-        assert kinds & ALL_KINDS  # noqa: S101
-        reader.answer(STREAM, lambda snapshot, kinds=kinds: snapshot.parts(kinds, first, last))  # type: ignore[misc]
+    for page in PAGES:
+        pages.listed(page, BreakdownQuery(when, EVERY_PATH, limit=6, offset=0))
