@@ -1,6 +1,5 @@
 """Where visitors are and what they speak: page-view contract, section 7.5; and screen widths, section 7.4."""
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.accounts import DEFAULT_COLLECT, Collect, Site
 from chalicelib.pageviews import geo, languages, locations, screens
+from tests.mmdb import database
 
 SITE = Site("account", "domain", 1, "site")
 
@@ -111,42 +111,6 @@ def test_a_width_belongs_to_one_size(width: int, bucket: str) -> None:
     assert screens.bucket(width).id == bucket
 
 
-def _encoded(value: object) -> bytes:
-    """A value in the data format of MaxMind's databases, as far as it is needed here."""
-    match value:
-        case str():
-            return bytes([0x40 | len(value)]) + value.encode()
-        case dict():
-            return bytes([0xE0 | len(value)]) + b"".join(_encoded(key) + _encoded(value[key]) for key in value)
-        case list():
-            return bytes([len(value), 4]) + b"".join(map(_encoded, value))
-        case bytes():
-            return value
-    raise TypeError(value)
-
-
-def _database(path: Path, record: object) -> str:
-    """A database whose addresses below 128.0.0.0 have this record, and the others none."""
-
-    def short(number: int) -> bytes:
-        return struct.pack(">BH", 0xA2, number)
-
-    tree = (1 + 16).to_bytes(3, "big") + (1).to_bytes(3, "big")
-    meta = {
-        "node_count": struct.pack(">BI", 0xC4, 1),
-        "record_size": short(24),
-        "ip_version": short(4),
-        "database_type": "Test",
-        "languages": [],
-        "binary_format_major_version": short(2),
-        "binary_format_minor_version": short(0),
-        "build_epoch": struct.pack(">BBQ", 8, 2, 1),
-        "description": {},
-    }
-    path.write_bytes(tree + bytes(16) + _encoded(record) + b"\xab\xcd\xefMaxMind.com" + _encoded(meta))
-    return str(path)
-
-
 @pytest.mark.parametrize(
     ("record", "location"),
     [
@@ -158,9 +122,9 @@ def _database(path: Path, record: object) -> str:
         ("a text", ""),
     ],
 )
-def test_addresses_are_found_in_a_database(tmp_path: Path, record: object, location: str) -> None:
+def test_addresses_are_found_in_adatabase(tmp_path: Path, record: object, location: str) -> None:
     """Country and city databases and flat ones are read; what is not there is unknown, as is what is no address."""
-    locate = geo.locator(_database(tmp_path / "places.mmdb", record))
+    locate = geo.locator(database(tmp_path / "places.mmdb", record))
     assert locate("8.8.8.8") == location
     assert locate("200.1.1.1") == ""
     assert locate("no address") == ""
@@ -175,11 +139,11 @@ def test_without_a_database_nothing_is_known() -> None:
 def test_countries_that_are_shipped_need_two_files_at_most(tmp_path: Path) -> None:
     """One for each kind of address, or none: then nothing is known. Only countries are taken from them."""
     assert geo.countries(tmp_path)("8.8.8.8") == ""
-    _database(tmp_path / geo.SHIPPED[0], {"country_code": "DE"})
+    database(tmp_path / geo.SHIPPED[0], {"country_code": "DE"})
     geo.countries.cache_clear()
     locate = geo.countries(tmp_path)
     assert [locate(address) for address in ("8.8.8.8", "200.1.1.1", "::1", "no address")] == ["DE", "", "", ""]
-    _database(tmp_path / geo.SHIPPED[1], {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "TX"}]})
+    database(tmp_path / geo.SHIPPED[1], {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "TX"}]})
     geo.countries.cache_clear()
     (tmp_path / geo.SHIPPED[0]).unlink()
     assert geo.countries(tmp_path)("8.8.8.8") == "US"
