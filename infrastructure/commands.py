@@ -10,8 +10,11 @@ import click
 
 from chalicelib.core import limits as core
 from infrastructure.audit import audit
-from infrastructure.keys import keys, limits_named, sites
+from infrastructure.keys import keys, limits_named
+from infrastructure.mail import mail
 from infrastructure.reaching import at_aws, reaching
+from infrastructure.sites import sites
+from infrastructure.users import users
 
 PORT = click.IntRange(0, 65535)
 
@@ -80,7 +83,9 @@ def aws(port: int, host: str) -> None:
 
 
 @click.command(short_help="Move parked messages back into their queues.")
-@click.argument("queues", nargs=-1, type=click.Choice(["ingest", "imports", "fold", "removals", "exports"]))
+@click.argument(
+    "queues", nargs=-1, type=click.Choice(["ingest", "imports", "fold", "removals", "exports", "redactions"])
+)
 @at_aws()
 def redrive(queues: tuple[str, ...], url: str | None) -> None:
     """Move parked messages back into their queues; into all of them, or those named.
@@ -104,4 +109,4 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
             click.echo(f"{name}: {moved} messages moved")
 
 
-COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites]
+COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail]

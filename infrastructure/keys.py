@@ -1,4 +1,4 @@
-"""`countless keys` and `countless sites`: keys for those who lost theirs, and limits for those who need others."""
+"""`countless keys`: keys for those who lost theirs, and limits for those who need others."""
 
 from __future__ import annotations
 
@@ -150,34 +150,6 @@ def limit_key(key: str, text: str, account: str | None, url: str | None) -> None
     click.echo(f"{key}: {text or 'the limits of the deployment'}")
 
 
-@click.group(short_help="Change the limits of sites.")
-def sites() -> None:
-    """Change the limits of sites.
-
-    Against AWS itself, the variables that the functions have (COUNTLESS_...) say where accounts are kept.
-    """
-
-
-@sites.command("limits", short_help="Change the limits of requests to a site.", epilog=limits_named(WRITTEN))
-@click.argument("code")
-@click.argument("text", metavar="TEXT")
-@operating
-def limit_site(code: str, text: str, account: str | None, url: str | None) -> None:
-    """Change the limits of requests to the site with this code: changes to the deployment's plans, such as
-    count:20/1,api:none. TEXT replaces all that was set for the site before; an empty one takes it back. In force
-    everywhere within half a minute.
-    """
-    with reaching(url):
-        from chalicelib import wiring  # noqa: PLC0415
-
-        roster = chosen(account)
-        site = next((site for site in roster.sites() if site.code == code.lower()), None)
-        if site is None:
-            raise click.ClickException(f"The account has no site {code}: {_listed(s.code for s in roster.sites())}")
-        wiring.accounts().set_site_limits(roster.account.id, site.id, text)
-    click.echo(f"{code}: {text or 'the limits of the deployment'}")
-
-
 def chosen(account: str | None) -> Roster:
     """The account that is named, else the only one.
 
@@ -190,7 +162,7 @@ def chosen(account: str | None) -> Roster:
     if account is None:
         known = wiring.accounts().all_accounts()
         if len(known) > 1:
-            raise click.ClickException(f"There are several accounts; choose with --account: {_listed(known)}")
+            raise click.ClickException(f"There are several accounts; choose with --account: {listed(known)}")
         if not known:
             raise click.ClickException("There is no account yet.")
         account = known[0]
@@ -213,20 +185,26 @@ def table(found: Sequence[Key], roster: Roster) -> Iterator[str]:
             (
                 key.id,
                 key.name,
-                _day(key.created),
-                "revoked" if key.revoked else _day(key.last_used),
+                day(key.created),
+                "revoked" if key.revoked else day(key.last_used),
                 domains.get(key.domain, "(deleted)" if key.domain else "-"),
                 ",".join(covered) or "-",
                 key.limits or "-",
                 " ".join(core.named(key.permissions)) or "-",
             )
         )
+    yield from aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table, the heads of its columns first."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _day(moment: int) -> str:
+def day(moment: int) -> str:
+    """The date of a moment in Unix seconds, in UTC; 0 is never."""
     return datetime.fromtimestamp(moment, UTC).date().isoformat() if moment else "never"
 
 
@@ -274,10 +252,10 @@ def _facet(roster: Roster, name: str) -> str:
     """The id of the account's domain with this name, for statistics."""
     facets = {domain.statistics.name: domain.statistics.scope.domain for domain in roster.domains if domain.statistics}
     if name not in facets:
-        raise click.ClickException(f"The account has no domain {name} with statistics: {_listed(facets)}")
+        raise click.ClickException(f"The account has no domain {name} with statistics: {listed(facets)}")
     return facets[name]
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """Some names, for a line."""
     return ", ".join(sorted(names)) or "there are none"

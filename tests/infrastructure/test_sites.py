@@ -1,0 +1,132 @@
+"""`countless sites`: operators see, make and delete the sites of an account; mistakes are told in a line."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chalicelib import wiring
+from chalicelib.aws.accounts import Created
+from chalicelib.core import passwords
+from chalicelib.core.accounts import Site
+from infrastructure import commands
+from tests.conftest import World
+from tests.dynamo import standing_in
+
+
+@pytest.fixture(autouse=True)
+def _deployment(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tables of this test's own, without any account yet."""
+    assert world
+    monkeypatch.setattr(passwords, "hashed", lambda password: password)
+    wiring.accounts.cache_clear()
+    wiring.domains.cache_clear()
+    with standing_in():
+        yield
+    wiring.accounts.cache_clear()
+    wiring.domains.cache_clear()
+
+
+def new_account(code: str) -> Created:
+    return wiring.accounts().create_account(
+        name=code,
+        username=code,
+        email=f"{code}@e.example",
+        password="p",
+        domain=f"{code}.example",
+        code=code,
+        cname=f"{code}.example",
+    )
+
+
+def run(*arguments: str, given: str = "") -> Result:
+    """`countless sites` with these arguments."""
+    group = {str(command.name): command for command in commands.COMMANDS}["sites"]
+    return CliRunner().invoke(group, list(arguments), input=given)
+
+
+def error(result: Result) -> str:
+    """The last line that a failed command says."""
+    assert result.exit_code in (1, 2)
+    assert result.stdout == ""
+    return result.stderr.splitlines()[-1].removeprefix("Error: ")
+
+
+def sites(made: Created) -> list[Site]:
+    return list(wiring.accounts().current_roster(made.account.id).sites())
+
+
+def test_a_site_that_was_made_is_listed_and_found() -> None:
+    made = new_account("first")
+    for arguments in (["--code", "Blog", "--pages", "https://www.blog.example/"], ["--host", "Shop.Example"]):
+        result = run("create", *arguments)
+        assert result.exit_code == 0, result.output
+    first, blog, shop = sites(made)
+    assert (blog.code, blog.cname, blog.link_domain) == ("blog", None, "https://www.blog.example")
+    assert result.output == f"{shop.code}: made, with the id {shop.id}\n"
+    assert wiring.accounts().public_site(None, "shop.example") == shop
+    day = datetime.fromtimestamp(first.created_at, UTC).date().isoformat()
+    head, *rows = (line.split() for line in run("list").output.splitlines())
+    assert head == ["ID", "CODE", "HOST", "PARENT", "STATE", "SEEN", "BY", "MADE", "LIMITS"]
+    assert rows == [
+        [str(first.id), "first", "first.example", "-", "active", "private", day, "-"],
+        [str(blog.id), "blog", "-", str(first.id), "active", "private", day, "-"],
+        [str(shop.id), shop.code, "shop.example", str(first.id), "active", "private", day, "-"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--host: must be set"),
+        (["--code", "www"], "--code: cannot be ‘www’"),  # noqa: RUF001 - the contract's quotes
+        (["--code", "taken"], "--code: already exists"),
+        (
+            ["--host", "x", "--pages", "ftp://a"],
+            "--host: must be longer than 4 characters; --pages: must be a valid url",
+        ),
+    ],
+)
+def test_a_site_that_cannot_be_is_wrong_usage(arguments: list[str], said: str) -> None:
+    made = new_account("taken")
+    result = run("create", *arguments)
+    assert (result.exit_code, error(result)) == (2, said)
+    assert sites(made) == [made.site]
+
+
+def test_a_deleted_site_is_gone_once_its_operator_is_sure() -> None:
+    """It stays in the list as long as it has data; the next one becomes the parent."""
+    made = new_account("old")
+    account = made.account.id
+    one, other = (wiring.accounts().create_site(account, code, code=code) for code in ("one", "other"))
+    refused = run("delete", "OLD", given="n\n")
+    assert refused.exit_code == 1
+    assert (
+        "The site one becomes the parent of the others. Delete the site old (old.example) and all that it has counted?"
+        in refused.output
+    )
+    assert sites(made) == [made.site, one, other]
+    result = run("delete", "OLD", given="y\n")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "old: deleted")
+    assert sites(made) == [one, other]
+    rows = [line.split() for line in run("list").output.splitlines()[1:]]
+    assert [(row[1], row[3], row[4]) for row in rows] == [
+        ("old", "-", "deleted"),
+        ("one", "-", "active"),
+        ("other", str(one.id), "active"),
+    ]
+    assert [found.id for found in wiring.accounts().deleted_sites()] == [made.site.id]
+    assert run("delete", "one", "--yes").output == "one: deleted\n"
+    assert error(run("delete", "one", "--yes")) == "The account has no site one: other"
+    assert wiring.domains().get(account, made.statistics.scope.domain) == made.statistics
+
+
+def test_a_code_of_another_account_is_none() -> None:
+    made, other = new_account("mine"), new_account("theirs")
+    account = ["--account", made.account.id]
+    for words in (["delete", "theirs", "--yes"], ["limits", "theirs", ""]):
+        assert error(run(*words, *account)) == "The account has no site theirs: mine"
+    assert sites(other) == [other.site]
+    assert "theirs" not in run("list", *account).output
+    assert error(run("list")).startswith("There are several accounts; choose with --account: ")
