@@ -213,7 +213,7 @@ def mail_sender() -> "Mailbox":
     """
     from .core.mail import Mailbox  # noqa: PLC0415
 
-    return Mailbox.read(settings().mail_from, "mail_from")
+    return Mailbox.read(settings().mail_from, "COUNTLESS_MAIL_FROM")
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -63,7 +63,12 @@ def reaching(url: str | None, missing: str = "There is no such thing.") -> Itera
     except NotFound as error:
         raise click.ClickException(missing) from error
     except Invalid as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(error.message or _faults(error.fields)) from error
+
+
+def _faults(fields: Mapping[str, Sequence[str]]) -> str:
+    """What is wrong with which field, for a line."""
+    return "; ".join(f"{name} {', '.join(said)}" for name, said in fields.items())
 
 
 @contextmanager

@@ -43,7 +43,8 @@ class Server:
         Raises:
             Invalid: it is no such URL. A user or a password in it is refused: environments are no place for them.
         """
-        wrong = Invalid(fields={"mail": ["must be empty, ses, smtp://HOST:587 or smtps://HOST:465, without a login"]})
+        said = "must be empty, ses, smtp://HOST:587 or smtps://HOST:465, without a login"
+        wrong = Invalid(fields={"COUNTLESS_MAIL": [said]})
         try:
             parts = urlsplit(url)
             port = parts.port

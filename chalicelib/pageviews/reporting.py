@@ -122,9 +122,13 @@ def compose(report: Report, user: User, sender: Mailbox) -> Mail:
     Raises:
         Invalid: the user's address is none.
     """
-    text = _template("report.txt").render(report=report)
     html = _template("report.html").render(report=report)
-    return Mail(sender, (Mailbox.read(user.email, "email"),), report.subject, text, html, HEADERS)
+    return Mail(sender, (Mailbox.read(user.email, "email"),), report.subject, as_text(report), html, HEADERS)
+
+
+def as_text(report: Report) -> str:
+    """What a report says, without HTML."""
+    return _template("report.txt").render(report=report)
 
 
 def _section(site: Site, user: User, period: Period, figures: Figures) -> Section | None:

@@ -145,7 +145,7 @@ def test_the_setting_says_what_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     wiring.mailer.cache_clear()
     with pytest.raises(Invalid) as raised:
         wiring.mailer()
-    assert list(raised.value.fields) == ["mail"]
+    assert list(raised.value.fields) == ["COUNTLESS_MAIL"]
     monkeypatch.setenv("COUNTLESS_MAIL_FROM", "Reports <reports@example.com>")
     wiring.settings.cache_clear()
     assert wiring.mail_sender() == Mailbox("reports@example.com", "Reports")
@@ -153,6 +153,6 @@ def test_the_setting_says_what_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     wiring.settings.cache_clear()
     with pytest.raises(Invalid) as raised:
         wiring.mail_sender()
-    assert list(raised.value.fields) == ["mail_from"]
+    assert list(raised.value.fields) == ["COUNTLESS_MAIL_FROM"]
     wiring.settings.cache_clear()
     wiring.mailer.cache_clear()

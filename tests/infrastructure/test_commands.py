@@ -15,7 +15,14 @@ from infrastructure.commands import redrive, serve
 from infrastructure.local import serve as local
 from infrastructure.local.aws import moto_server
 
-EVERY = [["keys", "list"], ["sites", "limits", "demo", ""], ["redrive"], ["audit"]]
+EVERY = [
+    ["keys", "list"],
+    ["users", "list"],
+    ["mail", "login", "me", "--password", "p"],
+    ["sites", "limits", "demo", ""],
+    ["redrive"],
+    ["audit"],
+]
 """Commands that reach for AWS; `serve` does so as well."""
 
 
