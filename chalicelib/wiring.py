@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from .core.listing import Place, Tables
     from .core.lists import Lists
     from .core.log import Appender
-    from .core.redactions import Ports as RedactionPorts
-    from .core.redactions import Redactions, Worker
     from .core.mail import Mailbox, Mailer
     from .core.reading import Reader
+    from .core.redactions import Ports as RedactionPorts
+    from .core.redactions import Redactions, Worker
     from .core.reports import Reports
     from .core.segments import Segment
     from .core.tallies import Tallies
