@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infrastructure.local import aws, credentials
+from infrastructure.local import aws, credentials, mails
 from infrastructure.reaching import answering
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def serve(options: Options) -> None:
     _quiet()
     with _aws(options.aws):
         environment = _prepare(options)
-        with _working(environment) as gateway:
+        with mails.simulated(), _working(environment) as gateway:
             written = _answer(gateway, options, known, stop)
     if options.credentials is not None and options.aws is None:
         credentials.withdraw(options.credentials, written)  # the account that it names is gone
@@ -204,8 +204,10 @@ def greeting(keys: credentials.Credentials, options: Options) -> str:
     from infrastructure.local.demo import CODE  # noqa: PLC0415 - loads the service
 
     url, token = keys.url, keys.api_token
+    played = os.environ.get("COUNTLESS_FILES_URL", "")
     kept = (
-        "AWS is simulated in this process: everything counted here ends with it."
+        f"AWS is simulated in this process, for operators' commands at --aws {played}\n"
+        "Everything counted here ends with it."
         if options.aws is None
         else f"AWS is played by {options.aws}: what is counted lives as long as that does."
     )
