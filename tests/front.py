@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 
 from chalice.app import Chalice
 
-from infrastructure.local.gateway import Gateway, Request
+from infrastructure.local.gateway import FAILED, MISSING_ROUTE, TOO_LONG, Gateway, Request
+from tests.refusals import look_at
+
+_GATEWAYS_OWN = (FAILED, MISSING_ROUTE, TOO_LONG)
+"""Answers that the service has no part in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class FrontDoor:
         received: dict[str, str] = {}
         for name, value in answer.headers:
             received[name] = f"{received[name]}, {value}" if name in received else value
+        if answer not in _GATEWAYS_OWN:
+            look_at(method, parts.path, answer.status, received, answer.body)
         return Reply(answer.status, received, answer.body)
 
     def get(self, url: str, **kwargs: Any) -> Reply:

@@ -18,6 +18,7 @@ import httpx
 
 from infrastructure import storage
 from infrastructure.local.context import REGION
+from tests.refusals import look_at
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -137,7 +138,10 @@ class Service:
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Asks the API, with the headers that its documentation demands."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        return httpx.request(method, f"{self.url}/api/v0/{path}", headers=headers, timeout=60, **arguments)
+        answer = httpx.request(method, f"{self.url}/api/v0/{path}", headers=headers, timeout=60, **arguments)
+        if "content-encoding" not in answer.headers:
+            look_at(method, f"/api/v0/{path}".partition("?")[0], answer.status_code, answer.headers, answer.content)
+        return answer
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON of an answer that is a success."""

@@ -3,10 +3,11 @@
 import re
 from typing import Any, NamedTuple
 
-from .operations import PATHS
+from .operations import PATHS, STATUS
 from .schemas import DEFINITIONS
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?|\[[0-9a-f:.]{2,45}\](:[0-9]{1,5})?")
+_CODED = re.compile(r"/s/[^/]+$")
 _ABOUT = """\
 Counts page views and events, and says what they add up to. It speaks GoatCounter's API, version 0.
 
@@ -67,6 +68,6 @@ def document(where: Where, version: str) -> dict[str, Any]:
             "basic": {"type": "basic", "description": "Any user; the key is the password."},
         },
         "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
-        "paths": PATHS,
+        "paths": {path: methods for path, methods in PATHS.items() if path != STATUS or not _CODED.search(where.base)},
         "definitions": DEFINITIONS,
     }

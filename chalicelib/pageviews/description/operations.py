@@ -21,6 +21,10 @@ _LIMIT_HEADERS = {
 _RETRY = {"Retry-After": {"type": "integer", "description": "Seconds to wait."}}
 
 
+STATUS = "/status"
+"""The one path that is about the whole service and has no spelling below a site's code."""
+
+
 class _Answer(NamedTuple):
     """What comes back if all is well."""
 
@@ -296,6 +300,28 @@ PATHS: dict[str, dict[str, Any]] = {
         )
         | {"produces": ["application/gzip", "application/zip", _JSON]}
     },
+    "/api/v0/export/{id}/file": {
+        "get": _operation(
+            "Exports",
+            "load_file",
+            "A large export's file, by the link that the download leads to",
+            {
+                302: _Answer(
+                    "Where the file is, for a minute.",
+                    None,
+                    {"Location": {"type": "string", "description": "Where the file is."}},
+                )
+            },
+            permission=None,
+            parameters=[
+                _within("id", "string", "The export, as the link names it.", minLength=1),
+                _query("expires", "integer", "Until when the link holds, in Unix seconds.", required=True),
+                _query("signature", "string", "What proves that the link is ours.", required=True),
+            ],
+            description="Whoever has the link needs no key. It holds for as long as the file is kept.",
+            refusals={403: "The link does not hold, or not any more."},
+        )
+    },
     "/api/v0/me": {
         "get": _operation(
             "Users", "me", "Whose key it is, and what it may do", {200: _Answer("User and key.", ref("Me"))}
@@ -448,7 +474,23 @@ PATHS: dict[str, dict[str, Any]] = {
             _query("style", "string", "CSS for HTML and SVG."),
         )
     },
-    "/status": {
+    "/count.js": {
+        "get": {
+            "tags": ["Browsers"],
+            "operationId": "script",
+            "summary": "The script for pages, which asks for `/count`",
+            "produces": ["text/javascript; charset=utf-8"],
+            "parameters": [
+                {"name": "If-None-Match", "in": "header", "type": "string", "description": "A known `ETag`."}
+            ],
+            "responses": {
+                "200": {"description": "The script.", "schema": _FILE},
+                "304": {"description": "It is known."},
+            },
+            "security": [],
+        }
+    },
+    STATUS: {
         "get": {
             "tags": ["Browsers"],
             "operationId": "status",
