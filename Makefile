@@ -24,8 +24,8 @@ setup: .venv/installed ## make .venv with all that is needed here
 run: setup ## serve a demo account on http://127.0.0.1:8000 (PORT=8000), AWS simulated
 	@exec $(BIN)/countless serve --port $(PORT)
 
-test: setup ## run the tests, except the long ones
-	$(BIN)/pytest -n auto -m 'not prove'
+test: setup ## run the tests, except the long ones and those in a browser
+	$(BIN)/pytest -n auto -m 'not prove and not browser'
 
 check: setup ## lint, formatting, types
 	$(BIN)/ruff check
@@ -44,7 +44,7 @@ prove: setup ## run the tests that take long
 
 browser: setup ## run the tests in a headless Chromium, which has to be there
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
-	COUNTLESS_BROWSER=required $(BIN)/pytest tests/browser
+	COUNTLESS_BROWSER=required $(BIN)/pytest -m browser tests/browser
 
 script: setup ## make the tracking script that is served of its source
 	cd chalicelib/pageviews/static && $(CURDIR)/$(BIN)/python -m rjsmin <count.js >count.min.js

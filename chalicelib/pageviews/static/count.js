@@ -247,14 +247,16 @@
 
     if (!gc.no_onload)
         ready(function () {
-            // A page that was prerendered or opened in the background is seen later, or never.
+            // A page that was prerendered or opened in the background is seen later, or never. Chromium calls a
+            // prerendered page visible before it says that it is not prerendered any more.
+            var events = ['visibilitychange', 'prerenderingchange']
             function seen() {
                 if (document.visibilityState === 'hidden' || document.prerendering)
                     return
-                document.removeEventListener('visibilitychange', seen, false)
+                events.forEach(function (name) { document.removeEventListener(name, seen, false) })
                 gc.count()
             }
-            document.addEventListener('visibilitychange', seen, false)
+            events.forEach(function (name) { document.addEventListener(name, seen, false) })
             seen()
 
             if (!gc.no_events)
