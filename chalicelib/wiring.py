@@ -226,8 +226,8 @@ def lists() -> "Lists":
     return Lists(Shelf(clients.s3_brief(), settings().bucket), _clock)
 
 
-def refresh_list(name: str, address: str, parse: "Callable[[str], object]") -> bool:
-    """Fetches a list and stores it; whether it is another than before.
+def refresh_list(name: str, address: str, parse: "Callable[[str], object]") -> None:
+    """Fetches a list and stores it.
 
     Raises:
         Damaged: it cannot be what its operator means.
@@ -237,7 +237,7 @@ def refresh_list(name: str, address: str, parse: "Callable[[str], object]") -> b
     from .aws.lists import Shelf, fetch  # noqa: PLC0415
     from .core.lists import refresh  # noqa: PLC0415
 
-    return refresh(Shelf(clients.s3(), settings().bucket), name, fetch(address, clients.s3), parse)
+    refresh(Shelf(clients.s3(), settings().bucket), name, fetch(address, clients.s3), parse)
 
 
 @cache

@@ -17,6 +17,7 @@ PARKED: Mapping[str, tuple[str, str]] = {
     "fold": ("COUNTLESS_PARKED_FOLD_QUEUE", "COUNTLESS_FOLD_QUEUE"),
     "removals": ("COUNTLESS_PARKED_REMOVALS_QUEUE", "COUNTLESS_REMOVALS_QUEUE"),
     "exports": ("COUNTLESS_PARKED_EXPORTS_QUEUE", "COUNTLESS_EXPORTS_QUEUE"),
+    "redactions": ("COUNTLESS_PARKED_REDACTIONS_QUEUE", "COUNTLESS_REDACTIONS_QUEUE"),
 }
 """For each queue the variables with the URLs of its dead-letter queue and of itself."""
 

@@ -44,11 +44,12 @@ class Visibility:
     fold: int = 720
     removals: int = 1800
     exports: int = 1800
+    redactions: int = 1800
 
     @classmethod
     def all(cls, seconds: int) -> Visibility:
         """The same for every queue."""
-        return cls(ingest=seconds, imports=seconds, fold=seconds, removals=seconds, exports=seconds)
+        return cls(ingest=seconds, imports=seconds, fold=seconds, removals=seconds, exports=seconds, redactions=seconds)
 
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -67,6 +68,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "COUNTLESS_PARKED_REMOVALS_QUEUE": "RemovalsParkedQueue",
     "COUNTLESS_EXPORTS_QUEUE": "ExportsQueue",
     "COUNTLESS_PARKED_EXPORTS_QUEUE": "ExportsParkedQueue",
+    "COUNTLESS_REDACTIONS_QUEUE": "RedactionsQueue",
+    "COUNTLESS_PARKED_REDACTIONS_QUEUE": "RedactionsParkedQueue",
     "COUNTLESS_BUCKET": "Bucket",
 }
 """Each variable that the functions' settings read, and the resource that CloudFormation's `Ref` gives for it:
@@ -91,6 +94,7 @@ def resources(prefix: str | None = None, visibility: Visibility | None = None) -
         **_queue("Fold", hidden.fold, fifo=True),
         **_queue("Removals", hidden.removals),
         **_queue("Exports", hidden.exports),
+        **_queue("Redactions", hidden.redactions),
         "Bucket": _bucket(),
     }
     if prefix is not None:

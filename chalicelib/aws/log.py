@@ -100,5 +100,14 @@ class DynamoLog:
                 raise Conflict(f"segment {number} of {stream}") from error
             raise
 
+    def overwrite(self, stream: str, number: int, data: bytes, expires: int | None) -> None:
+        """As `LogStore.overwrite`."""
+        item = self._key(stream, number) | {"data": {"B": data}}
+        self._client.put_item(TableName=self._table, Item=with_expiry(item, expires))
+
+    def delete(self, stream: str, number: int) -> None:
+        """As `LogStore.delete`."""
+        self._client.delete_item(TableName=self._table, Key=self._key(stream, number))
+
     def _key(self, stream: str, number: int) -> Fields:
         return {"stream": {"S": stream}, "number": {"N": str(number)}}

@@ -2,14 +2,15 @@
 
 pk                sk          what
 STREAM            manifest    version and packed manifest
+STREAM            redactions  the book of what there is to redact (`redactions.py`)
 STREAM#parts      ID          a part
 STREAM#bots       MINUTE-ID   hits that were recognised as bots', kept 30 days
 """
 
 import time
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from botocore.exceptions import ClientError
@@ -24,6 +25,7 @@ from .log import Fields, is_conflict, with_expiry
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+T = TypeVar("T")
 BOT_LIFE = 30 * 86400
 GET_AT_ONCE = 100
 """Keys that BatchGetItem takes."""
@@ -109,18 +111,22 @@ class DynamoRollups:
 
     def put(self, stream: str, parts: Mapping[str, bytes], expires: int | None) -> None:
         """As `RollupStore.put`."""
-        for chunk in _chunks(list(parts), PUT_AT_ONCE):
-            requests: list[Fields] = [
-                {
-                    "PutRequest": {
-                        "Item": with_expiry(
-                            {"pk": {"S": f"{stream}#parts"}, "sk": {"S": name}, "data": {"B": parts[name]}},
-                            expires,
-                        )
-                    }
-                }
-                for name in chunk
-            ]
+        key = f"{stream}#parts"
+        self._write(
+            {"PutRequest": {"Item": with_expiry({"pk": {"S": key}, "sk": {"S": name}, "data": {"B": data}}, expires)}}
+            for name, data in parts.items()
+        )
+
+    def remove(self, stream: str, ids: Collection[str]) -> None:
+        """As `RollupStore.remove`."""
+        self._delete(f"{stream}#parts", ids)
+
+    def _delete(self, partition: str, keys: Collection[str]) -> None:
+        self._write({"DeleteRequest": {"Key": {"pk": {"S": partition}, "sk": {"S": key}}}} for key in keys)
+
+    def _write(self, wanted: Iterable[Fields]) -> None:
+        for chunk in _chunks(list(wanted), PUT_AT_ONCE):
+            requests = list(chunk)
             for pause in _rounds():
                 if pause:
                     time.sleep(pause)
@@ -148,18 +154,27 @@ class DynamoRollups:
 
     def lasting(self, stream: str) -> list[str]:
         """As `RollupStore.lasting`."""
+        return [row["sk"]["S"] for row in self._rows(f"{stream}#parts", "sk, expires") if "expires" not in row]
+
+    def stored(self, stream: str) -> list[str]:
+        """As `RollupStore.stored`."""
+        return [row["sk"]["S"] for row in self._rows(f"{stream}#parts", "sk", consistent=True)]
+
+    def _rows(self, partition: str, attributes: str = "", *, consistent: bool = False) -> Iterator[Fields]:
+        """The items of a partition, in order; only some of their attributes if those are named."""
         query: Fields = {
             "TableName": self._table,
             "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": f"{stream}#parts"}},
-            "ProjectionExpression": "sk, expires",
+            "ExpressionAttributeValues": {":pk": {"S": partition}},
+            "ConsistentRead": consistent,
         }
-        found: list[str] = []
+        if attributes:
+            query["ProjectionExpression"] = attributes
         while True:
             page: Fields = self._client.query(**query)  # type: ignore[assignment]
-            found.extend(row["sk"]["S"] for row in page["Items"] if "expires" not in row)
+            yield from page["Items"]
             if "LastEvaluatedKey" not in page:
-                return found
+                return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep_bots(self, stream: str, messages: Sequence[Message]) -> None:
@@ -176,25 +191,34 @@ class DynamoRollups:
 
     def bots(self, stream: str) -> Iterator[Bot]:
         """The bots' hits that are kept, oldest first."""
-        query: Fields = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": f"{stream}#bots"}},
-        }
-        while True:
-            page: Fields = self._client.query(**query)  # type: ignore[assignment]
-            for row in page["Items"]:
-                yield from map(Bot._make, orjson.loads(zlib.decompress(bytes(row["data"]["B"]))))
-            if "LastEvaluatedKey" not in page:
-                return
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        for row in self._rows(f"{stream}#bots"):
+            yield from _unpack_bots(row)
+
+    def drop_bots(self, stream: str, goes: Callable[[Bot], bool] | None) -> None:
+        """Deletes the bots' hits of which that is true; all of them if it is None."""
+        partition = f"{stream}#bots"
+        if goes is None:
+            self._delete(partition, [row["sk"]["S"] for row in self._rows(partition, "sk", consistent=True)])
+            return
+        for row in self._rows(partition, consistent=True):
+            bots = _unpack_bots(row)
+            kept = [bot for bot in bots if not goes(bot)]
+            if not kept:
+                self._delete(partition, [row["sk"]["S"]])
+            elif len(kept) < len(bots):
+                item = row | {"data": {"B": _pack_bots([tuple(bot) for bot in kept])}}
+                self._client.put_item(TableName=self._table, Item=item)
+
+
+def _unpack_bots(row: Fields) -> list[Bot]:
+    return list(map(Bot._make, orjson.loads(zlib.decompress(bytes(row["data"]["B"])))))
 
 
 def _pack_bots(bots: Sequence[tuple[object, ...]]) -> bytes:
     return zlib.compress(orjson.dumps(bots))
 
 
-def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 

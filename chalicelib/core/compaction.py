@@ -5,6 +5,7 @@ first of their numbers and stays for good.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 
@@ -22,24 +23,27 @@ FULL = 250_000
 """Bytes of small segments that make a large one; a larger one stays alone, and only loses what is not needed."""
 
 
-def compact(log: LogStore, stream: str, after: int, up_to: int, now: float) -> int:
-    """Merges what follows the segment `after`, as far as it is old enough. Returns up to where the log is merged.
+def plan(log: LogStore, stream: str, after: int, up_to: int, now: float) -> tuple[tuple[int, int], ...]:
+    """The runs of segments, first and last, that should be merged of what follows `after`: those that are old enough.
 
-    Doing it again, or twice at once, changes nothing.
+    To be written down before any is merged, so that a redaction that begins meanwhile can see to it that it is done:
+    else somebody who has read a run before it was redacted might write it afterwards.
     """
-    merged = after
     oldest = [segment for segment, _ in tail(log.read(stream, after=after, up_to=up_to, at_most=1), after)]
     if not oldest or oldest[0].clock > now - AGE:
-        return merged  # most days: no need to read what is not old enough
-    for run in _runs(tail(log.read(stream, after=after, up_to=up_to, at_most=16 * FULL), after), now):
-        first, item = run[0]
-        joined = join([segment for segment, _ in run])
-        try:
-            log.replace(stream, first.first, item.data, joined.pack(), for_good=True)
-        except Conflict:
-            break
-        merged = joined.number
-    return merged
+        return ()  # most days: no need to read what is not old enough
+    found = tail(log.read(stream, after=after, up_to=up_to, at_most=16 * FULL), after)
+    return tuple((run[0][0].first, run[-1][0].number) for run in _runs(found, now))
+
+
+def merge(log: LogStore, stream: str, first: int, last: int) -> None:
+    """Merges a run that `plan` named. Doing it again, or twice at once, changes nothing."""
+    run = list(tail(log.read(stream, after=first - 1, up_to=last), first - 1))
+    _, item = run[0]
+    joined = join([segment for segment, _ in run]).pack()
+    if joined != item.data:
+        with suppress(Conflict):  # somebody else has merged them
+            log.replace(stream, first, item.data, joined, for_good=True)
 
 
 def _runs(found: Iterable[tuple[Segment, Item]], now: float) -> Iterator[list[tuple[Segment, Item]]]:

@@ -6,20 +6,21 @@ Whoever loses that race throws the work away. Folding twice, late or in other pi
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import accepted, fitting, names
 from . import cells as counting
 from . import manifest as manifests
 from .cells import DAY, Cells
-from .compaction import compact
+from .compaction import merge, plan
 from .errors import Conflict
 from .log import read_manifest, require, tail
 from .manifest import CLOSED, Manifest, Period, Ref, Run
 from .periods import span_of
 from .ports import LogStore, RollupStore
-from .segments import Segment, Taken
+from .segments import GONE, Kind, Renamed, Segment, Taken
 from .sessions import LIFETIME, Window
 from .writer import Titles, replay_sessions, replay_titles
 
@@ -53,6 +54,21 @@ MERGE_BYTES = 4_000_000
 """What is larger is not merged any more: it would not fit into a function's memory at ease."""
 CLOSE_BYTES = 8_000_000
 """Roughly the bytes that one step of closing writes."""
+
+
+Periods = dict[Period, tuple[Run, ...]]
+
+
+class Redacted(NamedTuple):
+    """What a redaction found when it counted again."""
+
+    epoch: int
+    events: int
+    """How many there are now, up to the manifest's watermark."""
+    periods: Periods
+    renamed: Sequence[Renamed]
+    sessions: Collection[int]
+    """The numbers of those of which nothing is left."""
 
 
 @dataclass(slots=True)
@@ -113,6 +129,8 @@ class Folder:
             if not items:
                 return taken
             found = [segment for segment, _ in tail(items, manifest.watermark)]
+            if any(segment.sealed for segment in found):
+                return taken  # all of it is about to go
             changes = self._changes()
             if self._swing(stream, self._take(stream, manifest, found, changes), changes):
                 taken += len(found)
@@ -141,21 +159,82 @@ class Folder:
             lost += not self._swing(stream, following, changes)
         raise Conflict(f"others kept changing the rollups of {stream}")
 
-    def rebuild(self, stream: str, manifest: Manifest, up_to: int, epoch: int) -> bool:
-        """Builds the rollups anew from the log up to a segment, and swings from `manifest` to them at once.
+    # --- for redactions ---------------------------------------------------------------------------------------
 
-        False if the manifest has moved on meanwhile.
+    def settle(self, stream: str) -> None:
+        """Merges the segments whose merging was announced; while a redaction is under way, no other is."""
+        self._step_by_step(stream, self._compact)
+
+    def sessions(self, stream: str, manifest: Manifest) -> set[int]:
+        """The numbers of the sessions that the checkpoint holds and that may still go on."""
+        window = self._window(stream, manifest, self._changes())
+        window.evict()
+        return window.numbers()
+
+    def recount(
+        self, stream: str, periods: Periods, found: Sequence[Segment], days: Callable[[int], bool]
+    ) -> tuple[Periods, set[str]]:
+        """Counts segments into periods that no manifest names yet, as far as they are of certain days.
+
+        The parts are written; what it gives says which of those before are not needed any more.
         """
+        counted = Cells()
+        for segment in found:
+            counted.add(segment)
         changes = self._changes()
-        draft = Manifest(version=manifest.version, epoch=epoch)
-        while draft.watermark < up_to:
-            items = self._log.read(stream, after=draft.watermark, up_to=up_to, at_most=self._step)
-            found = [segment for segment, _ in tail(items, draft.watermark)]
-            draft = self._take(stream, draft, found, changes)
-        for name in manifest.parts():
-            changes.replaced.add(name)
-        following = replace(draft, version=manifest.version + 1, compacted=manifest.compacted, epoch=epoch)
-        return self._swing(stream, following, changes)
+        apart = counted.by_day() if counted else {}
+        chosen = {day: cells for day, cells in apart.items() if days(day)}
+        following = self._periods(stream, periods, chosen, changes)
+        for expires, parts in changes.written.items():
+            if parts:
+                self._rollups.put(stream, parts, expires)
+        return following, changes.replaced
+
+    def redacted(self, stream: str, manifest: Manifest, redaction: Redacted) -> Manifest:
+        """The manifest that follows once a redaction is through. Its parts are written."""
+        changes = self._changes()
+        pending = {(kind, i): name for kind, i, name in redaction.renamed}
+        known = tuple(self._renamed(stream, manifest.names, pending, changes)) if pending else manifest.names
+        held = self._window(stream, manifest, changes)
+        held.evict()
+        held.drop(redaction.sessions)
+        sessions: tuple[Ref, ...] = ()
+        expires = int(self._now()) + SESSION_LIFE
+        if len(held):
+            sessions = tuple(
+                Ref(changes.write(data, expires), 0, held.clock, 0, len(data))
+                for _, data in fitting.pieces(held.keys(), held.pack, PART_BYTES)
+            )
+        gone = {i for (kind, i), name in pending.items() if kind == Kind.PATH and name == GONE}
+        following = manifest.swung(
+            epoch=max(manifest.epoch, redaction.epoch),
+            events=redaction.events,
+            names=known,
+            sessions=sessions,
+            titles=tuple(row for row in manifest.titles if row[0] not in gone),
+            periods=redaction.periods,
+            redacting=0,
+            pending=(),
+        )
+        for lasting, parts in changes.written.items():
+            if parts:
+                self._rollups.put(stream, parts, lasting)
+        return following
+
+    def swing(self, stream: str, manifest: Manifest) -> bool:
+        """Has a manifest follow that all parts are written of; false if another one does."""
+        return self._swing(stream, manifest, self._changes())
+
+    def _renamed(
+        self, stream: str, refs: Sequence[Ref], pending: dict[tuple[int, int], str], changes: _Changes
+    ) -> Iterator[Ref]:
+        for ref in refs:
+            run = names.unpack_run(self._get(stream, [ref], changes)[ref.id])
+            if not run.redacted(pending):
+                yield ref
+                continue
+            for data in run.pieces(PART_BYTES):
+                yield ref._replace(id=changes.write(data, None), size=len(data))
 
     # --- one step ---------------------------------------------------------------------------------------------
 
@@ -191,6 +270,11 @@ class Folder:
         whole, opened = accepted.settle(manifest.open, found)
         sessions, titles = self._checkpoint(stream, manifest, found, changes)
         run = names.run_of([known + 1 for known in manifest.counts], found)
+        markers = [segment for segment in found if segment.orders is not None]
+        pending = [renamed for marker in markers if marker.orders is not None for renamed in marker.orders.renamed]
+        fresh = Cells()
+        for segment in found:
+            fresh.add(segment)
         return manifest.swung(
             watermark=last.number,
             epoch=max(manifest.epoch, last.epoch),
@@ -204,7 +288,9 @@ class Folder:
             titles=titles,
             ids=(*manifest.ids, *self._ids(whole, changes)),
             open=tuple(opened),
-            periods=self._periods(stream, manifest, found, changes),
+            periods=self._periods(stream, manifest.periods, fresh.by_day() if fresh else {}, changes),
+            redacting=max((marker.number for marker in markers), default=manifest.redacting),
+            pending=(*manifest.pending, *pending),
         )
 
     def _names(self, stream: str, refs: tuple[Ref, ...], run: names.NamesRun, changes: _Changes) -> tuple[Ref, ...]:
@@ -230,18 +316,14 @@ class Folder:
     def _checkpoint(
         self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes
     ) -> tuple[tuple[Ref, ...], tuple[tuple[int, int, int, int], ...]]:
-        window, titles = Window(), Titles({(p, t): (seen, since) for p, t, seen, since in manifest.titles})
-        window.clock = manifest.clock
-        local = changes.find(ref.id for ref in manifest.sessions)
-        stored = {ref.id for ref in manifest.sessions} - local.keys()
-        parts = local | (self._rollups.get(stream, stored) if stored else {})
-        for ref in manifest.sessions:
-            if ref.id in parts:
-                window.load(parts[ref.id])
+        window = self._window(stream, manifest, changes)
+        titles = Titles({(p, t): (seen, since) for p, t, seen, since in manifest.titles})
         touched: dict[int, None] = {}
         for segment in found:
             replay_titles(titles, segment, window.clock)
             window.apply(replay_sessions(window, segment), segment.clock)
+            if segment.orders is not None:
+                touched.update(dict.fromkeys(segment.orders.forgotten))
             for session in segment.sessions:
                 touched[session.key] = None
                 if session.previous:
@@ -256,6 +338,18 @@ class Folder:
         waiting = tuple((path, title, seen, since) for (path, title), (seen, since) in titles.waiting.items())
         return tuple(refs), waiting
 
+    def _window(self, stream: str, manifest: Manifest, changes: _Changes) -> Window:
+        """The sessions of the checkpoint. Those that ended long ago have ended by themselves."""
+        window = Window()
+        window.clock = manifest.clock
+        local = changes.find(ref.id for ref in manifest.sessions)
+        stored = {ref.id for ref in manifest.sessions} - local.keys()
+        parts = local | (self._rollups.get(stream, stored) if stored else {})
+        for ref in manifest.sessions:
+            if ref.id in parts:
+                window.load(parts[ref.id])
+        return window
+
     def _ids(self, whole: Sequence[Taken], changes: _Changes) -> Iterator[Ref]:
         expires = int(self._now()) + ID_LIFE
         for start in range(0, len(whole), accepted.BLOCK):
@@ -264,26 +358,21 @@ class Folder:
             data = accepted.pack(taken.id for taken in block)
             yield Ref(changes.write(data, expires), min(minutes), max(minutes), 0, len(data))
 
-    def _periods(
-        self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes
-    ) -> dict[Period, tuple[Run, ...]]:
-        fresh, today = Cells(), int(self._now()) // DAY
-        for segment in found:
-            fresh.add(segment)
-        periods = dict(manifest.periods)
+    def _periods(self, stream: str, before: Periods, by_day: dict[int, Cells], changes: _Changes) -> Periods:
+        today = int(self._now()) // DAY
+        periods = dict(before)
         grouped: dict[Period, Cells] = {}
-        for day, counted in (fresh.by_day() if fresh else {}).items():
+        for day, counted in by_day.items():
             period = Period(*span_of(day, today))
             if period in grouped:
                 grouped[period].update(counted)
             else:
                 grouped[period] = counted
         for period, counted in grouped.items():
-            before = periods.get(period, ())
-            level = 0 if before or period.last >= today else CLOSED
-            periods[period] = self._merged(
-                stream, [*before, self._run(period, level, counted, changes)], period, changes
-            )
+            runs = periods.get(period, ())
+            level = 0 if runs or period.last >= today else CLOSED
+            fresh = self._run(period, level, counted, changes)
+            periods[period] = self._merged(stream, [*runs, fresh], period, changes)
         return periods
 
     def _merged(self, stream: str, runs: list[Run], period: Period, changes: _Changes) -> tuple[Run, ...]:
@@ -356,8 +445,15 @@ class Folder:
             yield self._merge(stream, batch, span, CLOSED, changes)
 
     def _compact(self, stream: str, manifest: Manifest, _: _Changes) -> Manifest:
-        merged = compact(self._log, stream, manifest.compacted, manifest.watermark, self._now())
-        return manifest if merged == manifest.compacted else manifest.swung(compacted=merged)
+        """First it is written down what will be merged, then it is: see `compaction.plan`."""
+        for first, last in manifest.compacting:
+            merge(self._log, stream, first, last)
+        if manifest.compacting:
+            return manifest.swung(compacted=manifest.compacting[-1][1], compacting=())
+        if manifest.redacting:
+            return manifest
+        runs = plan(self._log, stream, manifest.compacted, manifest.watermark, self._now())
+        return manifest.swung(compacting=runs) if runs else manifest
 
     def _close_ids(self, stream: str, manifest: Manifest, changes: _Changes) -> tuple[Ref, ...]:
         """Blocks without those that are past the horizon, and small ones of one day joined."""

@@ -93,7 +93,8 @@ class Appender:
     def append(self, stream: str, messages: Iterable[Message]) -> dict[int, Poison]:
         """Takes messages of one stream into its log, each exactly once, in order of acceptance.
 
-        When it returns, every message is in, but for those it answers with (by id) that can never be.
+        When it returns, every message is in, but for those it answers with (by id) that can never be. A stream that
+        was sealed, since its site is deleted, drops them all.
 
         Raises:
             Exception: whatever the stores raise. Then some messages may be in and some not; all may be handed over
@@ -117,6 +118,10 @@ class Appender:
                 raise
         return refused
 
+    def sealed(self, stream: str) -> bool:
+        """Whether a stream that was just appended to takes nothing any more, for its site is deleted."""
+        return stream in self._warm and self._warm[stream].state.sealed
+
     def crowded(self, stream: str) -> list[Kind]:
         """The kinds of names of which a stream that was just appended to has more than it may have."""
         state = self._warm[stream].state if stream in self._warm else Stream()
@@ -126,7 +131,7 @@ class Appender:
         warm = self._catch_up(stream)
         known = self._known(stream, warm, pending)
         at_most = self._segment_hits
-        while True:
+        while not warm.state.sealed:
             pending = [m for m in pending if m.id not in known and warm.state.outstanding(m) is not None]
             if not pending:
                 break
@@ -283,6 +288,7 @@ def load(rollups: RollupStore, stream: str, name_limit: int = names.LIMIT) -> tu
         next_session=manifest.next_session,
     )
     state.learn_names(load_names(manifest, found).texts)
+    state.rename(manifest.pending)
     state.window.clock = manifest.clock
     for ref in manifest.sessions:
         if ref.id in found:  # sessions that ended long ago end by themselves; those that may live must be there

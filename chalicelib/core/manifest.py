@@ -5,13 +5,13 @@ write; until then nothing has happened, after it everything has.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cells import Packed
 from .columns import Reader, Writer
-from .segments import Kind
+from .segments import Kind, Renamed
 
 
 class Ref(NamedTuple):
@@ -77,6 +77,13 @@ class Manifest:
     periods: dict[Period, tuple[Run, ...]] = field(default_factory=dict)
     compacted: int = 0
     """Up to which segment the log was merged into large segments."""
+    compacting: tuple[tuple[int, int], ...] = ()
+    """Runs of segments, first and last, that are being merged: whoever comes next merges them, if they are not yet."""
+    redacting: int = 0
+    """The marker of a redaction that these rollups know nothing of yet, but for its `pending` names; 0 for none.
+    Meanwhile no other segments are merged, so that none comes back that was rewritten."""
+    pending: tuple[Renamed, ...] = ()
+    """What writers must do to the names; readers, not before the redaction is through."""
 
     def parts(self) -> set[str]:
         """The ids of every part that it names."""
@@ -87,7 +94,7 @@ class Manifest:
     def pack(self) -> bytes:
         """The manifest's bytes; its version stands beside them, for the condition to name."""
         out = Writer()
-        body = {
+        body: dict[str, object] = {
             "watermark": self.watermark,
             "epoch": self.epoch,
             "next_event": self.next_event,
@@ -100,9 +107,13 @@ class Manifest:
             "titles": self.titles,
             "ids": self.ids,
             "open": self.open,
-            "periods": [(*period, runs) for period, runs in sorted(self.periods.items())],
+            "periods": periods_to(self.periods),
             "compacted": self.compacted,
         }
+        if self.compacting:
+            body["compacting"] = self.compacting
+        if self.redacting:
+            body |= {"redacting": self.redacting, "pending": self.pending}
         out.raw(json.dumps(body, separators=(",", ":")).encode())
         return out.frame(b"M", 1)
 
@@ -128,12 +139,25 @@ def unpack(version: int, data: bytes) -> Manifest:
         titles=tuple(map(tuple, body["titles"])),
         ids=_refs(body["ids"]),
         open=tuple(map(tuple, body["open"])),
-        periods={
-            Period(first, last): tuple(Run(level, _refs(parts), ends) for level, parts, ends in runs)
-            for first, last, runs in body["periods"]
-        },
+        periods=periods_from(body["periods"]),
         compacted=body["compacted"],
+        compacting=tuple(map(tuple, body.get("compacting", ()))),
+        redacting=body.get("redacting", 0),
+        pending=tuple(Renamed(*each) for each in body.get("pending", ())),
     )
+
+
+def periods_to(periods: Mapping[Period, tuple[Run, ...]]) -> list[tuple[int, int, tuple[Run, ...]]]:
+    """Periods as JSON has them."""
+    return [(*period, runs) for period, runs in sorted(periods.items())]
+
+
+def periods_from(rows: Iterable[Any]) -> dict[Period, tuple[Run, ...]]:
+    """The periods that `periods_to` wrote."""
+    return {
+        Period(first, last): tuple(Run(level, _refs(parts), ends) for level, parts, ends in runs)
+        for first, last, runs in rows
+    }
 
 
 def _refs(rows: Iterable[list[int | str]]) -> tuple[Ref, ...]:

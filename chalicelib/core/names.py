@@ -4,14 +4,14 @@ Ids are given by first appearance in the log, from 1. Paths, referrers and campa
 case, and keep the spelling that came first (page-view contract, section 7.1).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from . import fitting
 from .columns import Reader, Writer
 from .errors import BrokenLog
-from .segments import Kind, Segment
+from .segments import GONE, Kind, Renamed, Segment
 
 LIMIT = 100_000
 """How many names of each kind a stream may have: `/count` is public, so somebody will try. Beyond it, `OTHER`."""
@@ -54,9 +54,17 @@ def other(kind: Kind) -> str:
     return ref_name("o", OTHER) if kind is Kind.REF else OTHER
 
 
+def renamed(kind: Kind, name: str, to: str) -> str:
+    """A name after a redaction gave it another text: a path keeps its title."""
+    return path_name(to, name.partition("\0")[2]) if kind is Kind.PATH and to != GONE else to
+
+
 @dataclass(slots=True)
 class Names:
-    """Every name of a stream by id: `texts[kind][id - 1]`. Paths hold their current title."""
+    """Every name of a stream by id: `texts[kind][id - 1]`. Paths hold their current title.
+
+    A name that was redacted is `GONE`, and reads as an empty one; no event uses it. `live` passes over those.
+    """
 
     texts: list[list[str]] = field(default_factory=lambda: [[NO_REF] if kind is Kind.REF else [] for kind in Kind])
 
@@ -74,8 +82,27 @@ class Names:
         for path, title in titles.items():
             paths[path - 1] = path_name(paths[path - 1].partition("\0")[0], title)
 
+    def rename(self, changes: Iterable[Renamed]) -> None:
+        """Does what a redaction orders."""
+        for kind, i, name in changes:
+            texts = self.texts[kind]
+            texts[i - 1] = renamed(Kind(kind), texts[i - 1], name)
+
+    def live(self, kind: Kind) -> Iterator[tuple[int, str]]:
+        """The ids and names of a kind that were not redacted."""
+        return ((i, self.texts[kind][i - 1]) for i in self.ids(kind, 0))
+
+    def ids(self, kind: Kind, after: int) -> Iterator[int]:
+        """The ids above one of a kind's names that were not redacted, in order."""
+        texts = self.texts[kind]
+        return (i for i in range(after + 1, len(texts) + 1) if texts[i - 1] != GONE)
+
+    def has(self, kind: Kind, name: int) -> bool:
+        """Whether there is a name of this id."""
+        return 1 <= name <= len(self.texts[kind]) and self.texts[kind][name - 1] != GONE
+
     def replay(self, segment: Segment) -> None:
-        """Takes in what a segment adds."""
+        """Takes in what a segment adds. What a redaction orders shows when it is through."""
         titles = {retitle.path: retitle.title for retitle in segment.retitles}
         self.extend(segment.first_names, segment.names, titles)
 
@@ -85,7 +112,7 @@ class Names:
         return sum(len(texts) * 100 + sum(map(len, texts)) for texts in self.texts)
 
     def counts(self) -> list[int]:
-        """How many names there are of each kind."""
+        """How many ids of each kind were given, those of redacted names included."""
         return [len(texts) for texts in self.texts]
 
     def path(self, path: int) -> tuple[str, str]:
@@ -101,7 +128,7 @@ class Names:
     def ref(self, ref: int) -> tuple[str, str]:
         """A referrer's scheme and text."""
         name = self.texts[Kind.REF][ref - 1]
-        return name[0], name[1:]
+        return (name[0], name[1:]) if name != GONE else (NO_REF, "")
 
 
 class Added(NamedTuple):
@@ -133,6 +160,20 @@ class NamesRun:
                 self.first[kind] = later.first[kind]
             self.names[kind].extend(later.names[kind])
         self.titles.update(later.titles)
+
+    def redacted(self, changes: Mapping[tuple[int, int], str]) -> bool:
+        """Gives names by (kind, id) another text, and drops titles of those that are gone; whether that changed any."""
+        changed = False
+        for kind in Kind:
+            for at, name in enumerate(self.names[kind]):
+                to = changes.get((kind, self.first[kind] + at))
+                if to is not None and (text := renamed(kind, name, to)) != name:
+                    self.names[kind][at] = text
+                    changed = True
+        gone = [path for path in self.titles if changes.get((Kind.PATH, path)) == GONE]
+        for path in gone:
+            del self.titles[path]
+        return changed or bool(gone)
 
     def pieces(self, limit: int) -> list[bytes]:
         """The run's bytes, in as many pieces as it takes for each to be within the limit."""

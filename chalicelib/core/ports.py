@@ -34,6 +34,12 @@ class LogStore(Protocol):
             Conflict: it is not, or no longer, what `old` says.
         """
 
+    def overwrite(self, stream: str, number: int, data: bytes, expires: int | None) -> None:
+        """Writes a segment, whatever is there."""
+
+    def delete(self, stream: str, number: int) -> None:
+        """Deletes a segment; one that is gone is fine."""
+
 
 class RollupStore(Protocol):
     """Manifest and parts of every stream's rollups."""
@@ -59,6 +65,12 @@ class RollupStore(Protocol):
 
     def lasting(self, stream: str) -> list[str]:
         """The ids of every part that does not end by itself, also of those that no manifest names."""
+
+    def stored(self, stream: str) -> list[str]:
+        """Consistently lists the ids of every part, of those that end by themselves too."""
+
+    def remove(self, stream: str, ids: Collection[str]) -> None:
+        """Deletes parts; those that are gone are fine."""
 
     def drop(self, stream: str, version: int) -> None:
         """Removes the manifest of this version: the rollups start anew from the log."""

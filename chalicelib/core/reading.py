@@ -46,6 +46,8 @@ class Snapshot:
     read: float
     """When the manifest was read."""
     _parts: "Parts"
+    epoch: int = 0
+    """Of the last segment."""
     _tail_part: Part | None = None
 
     def replay(self, segment: Segment) -> None:
@@ -151,17 +153,29 @@ class Reader:
         return (found[0] if found else 0) != warm.manifest.version
 
     def _load(self, stream: str) -> Snapshot:
-        manifest = read_manifest(self._rollups, stream)
-        names = load_names(manifest, self._rollups.get(stream, {ref.id for ref in manifest.names}))
-        read = self._now()
-        snapshot = Snapshot(stream, manifest, names, manifest.watermark, Cells(), read, self._parts)
-        self._read(snapshot, fresh=True)
-        return snapshot
+        while True:
+            manifest = read_manifest(self._rollups, stream)
+            names = load_names(manifest, self._rollups.get(stream, {ref.id for ref in manifest.names}))
+            read = self._now()
+            snapshot = Snapshot(stream, manifest, names, manifest.watermark, Cells(), read, self._parts, manifest.epoch)
+            self._read(snapshot, fresh=True)
+            if snapshot.epoch == manifest.epoch or not self._moved(manifest, stream):
+                return snapshot
+
+    def _moved(self, manifest: Manifest, stream: str) -> bool:
+        """Whether there is another manifest than this one.
+
+        A redaction rewrites what lies below its marker once a manifest has taken the marker in. Whoever met the marker
+        in the tail of a manifest that is still there has read all of the tail before that.
+        """
+        found = self._rollups.manifest(stream)
+        return (found[0] if found else 0) != manifest.version
 
     def _read(self, snapshot: Snapshot, *, fresh: bool = False) -> bool:
         """Reads on; false if the stream was redacted since the manifest was read."""
         for segment, _ in tail(self._log.read(snapshot.stream, after=snapshot.head), snapshot.head):
-            if segment.epoch > snapshot.manifest.epoch and not fresh:
+            if segment.epoch > snapshot.epoch and not fresh:
                 return False
             snapshot.replay(segment)
+            snapshot.epoch = max(snapshot.epoch, segment.epoch)
         return True

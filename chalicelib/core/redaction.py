@@ -1,90 +1,250 @@
-"""Takes events out of a stream's log for good: what retention, purge and erasure stand on.
+"""Takes events and names out of a stream for good, while it is written and read: what retention, purge, merge, rename
+and erasure stand on.
 
-A marker in the log tells every writer and reader that what they know may be gone. Then the segments concerned are
-rewritten under their own numbers, and the rollups are built anew. Event ids stay: the others keep theirs. Every step
-may be repeated, so whoever is interrupted calls again.
+    find      whose sessions an erasure is about
+    scan      what is concerned: how many events, of which days, and which names are in use afterwards
+    mark      a marker of the next epoch joins the log: whoever writes after it uses no name that is about to go
+    fold      until the rollups have the marker in, so that nobody reads what lies below it any more
+    rewrite   segments up to the marker, under their own numbers; the periods concerned are counted again on the way
+    swing     one conditional write: readers see all of it, or nothing
+    clean     what held the old state is deleted: parts, merged segments' originals, bots' hits, exports, bodies
+
+Each step may be repeated, by anyone and at any time: what it writes depends on the log and on `Notes` alone, and is
+either conditional or under a name that nobody else has. Event ids stay, and so do the ids of names.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from itertools import compress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from hashlib import sha256
+from itertools import accumulate, compress
+from typing import Any, Protocol
 
-from .errors import Conflict
-from .folding import Folder
-from .log import read_manifest, tail
+from . import accepted as blocks
+from . import names as naming
+from .cells import DAY, HOUR, SUMMARY
+from .cells import unpack as unpack_part
+from .errors import BrokenLog, Conflict, Invalid
+from .events import Bot
+from .folding import Folder, Redacted
+from .log import load_names, read_manifest, require, tail
+from .manifest import Manifest, Period, periods_from, periods_to
+from .names import Names
+from .periods import month_of, span_of
 from .ports import Item, LogStore, RollupStore
-from .segments import Columns, Kind, Segment, Touched
+from .segments import GONE, Columns, Kind, Orders, Renamed, Segment
+from .segments import unpack as unpack_segment
 
-Keep = Callable[[Segment], Sequence[bool]]
-"""For each event of a segment, whether it stays."""
 READ = 4_000_000
+"""Bytes of segments in one step: what a function's memory holds at ease."""
+NAMES_AT_ONCE = 20_000
+"""So many names go with one marker, which is one item; the others go with another."""
+SEAL_LIFE = blocks.HORIZON + 2 * DAY
+"""Seconds for which a deleted site's stream stays sealed: a message that is older would be refused anyway."""
 
 
-def redact(
-    log: LogStore, rollups: RollupStore, stream: str, keep: Keep, *, now: Callable[[], float] = time.time
-) -> int:
-    """Removes every event that `keep` does not keep from what the log holds now. Returns how many were removed.
+class Act(StrEnum):
+    """What is to be done."""
 
-    Raises:
-        Conflict: others kept changing the log or its manifest; call again.
-    """
-    marker = _mark(log, rollups, stream)
-    removed = _rewrite(log, stream, keep, marker.number)
-    folder = Folder(log, rollups, now=now)
-    for _ in range(20):
-        manifest = read_manifest(rollups, stream)
-        if folder.rebuild(stream, manifest, max(marker.number, manifest.watermark), marker.epoch):
-            return removed
-    raise Conflict(f"the rollups of {stream} kept moving")
+    PURGE = "purge"
+    RETAIN = "retain"
+    MERGE = "merge"
+    RENAME = "rename"
+    ERASE = "erase"
+    TIDY = "tidy"
+    """Only names without events go."""
+    SEAL = "seal"
+    """The whole stream goes, and takes nothing any more."""
 
 
-def _mark(log: LogStore, rollups: RollupStore, stream: str) -> Segment:
-    """Appends an empty segment of the next epoch."""
-    for _ in range(100):
-        manifest = read_manifest(rollups, stream)
-        last = Segment(
-            manifest.watermark, manifest.watermark, manifest.epoch, manifest.next_event, manifest.next_session
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for."""
+
+    id: str
+    act: Act
+    asked_at: int
+    paths: tuple[int, ...] = ()
+    """The paths concerned; none for all of them."""
+    start: int | None = None
+    """Events from this moment on, in Unix seconds; None for the first."""
+    end: int | None = None
+    """Events up to this moment, which is included; None for the last."""
+    target: int = 0
+    """The path that others are merged into."""
+    name: str = ""
+    """A path's new name."""
+    keys: tuple[int, ...] = ()
+    """The sessions that are erased, by key."""
+    agent: str = ""
+    """`agent_key` of the User-Agent of which bots' hits are erased."""
+
+
+def agent_key(user_agent: str) -> str:
+    """What stands for a User-Agent while it is looked for, so that nobody has to write it down."""
+    return sha256(user_agent.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Gone(Exception):
+    """A path that a wish names is not there any more; the message says which, in a sentence."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """How far a redaction is: all that is needed to go on after any crash."""
+
+    phase: str = "scan"
+    cursor: int = 0
+    """The last item that was read."""
+    head: int = 0
+    """The last segment that was read."""
+    last: tuple[int, ...] = (0, 1, 1, 0)
+    """Epoch, next event, next session and clock after that segment."""
+    counts: list[int] = field(default_factory=lambda: Names().counts())
+    """How many ids of names had been given up to there."""
+    used: list[set[int]] = field(default_factory=lambda: [set() for _ in Kind])
+    """Names that remaining events use."""
+    gone: list[set[int]] = field(default_factory=lambda: [set() for _ in Kind])
+    """Names that were redacted before."""
+    sessions: set[int] = field(default_factory=set)
+    """Numbers of the sessions that are erased."""
+    found: int = 0
+    """The first session number that was not given yet when they were looked for."""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """The days that have to be counted again, in spans that no period straddles."""
+    removed: int = 0
+    moved: int = 0
+    target: int = 0
+    marker: int = 0
+    renamed: list[Renamed] = field(default_factory=list)
+    more: bool = False
+    """Whether more names are to go than one marker can name."""
+    texts: list[str] = field(default_factory=list)
+    """The names of the wish's paths, for what is stored by text."""
+    periods: dict[Period, Any] = field(default_factory=dict)
+    events: int = 0
+    floor: int = 0
+    """Sessions below this number have ended."""
+    kept: set[int] = field(default_factory=set)
+    """Sessions from `floor` on of which events are left."""
+    doomed: list[str] = field(default_factory=list)
+    """Parts that nobody names once it is through."""
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON has it; `load` reads it."""
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return said | {
+            "used": list(map(_deltas, self.used)),
+            "gone": list(map(_deltas, self.gone)),
+            "sessions": _deltas(self.sessions),
+            "kept": _deltas(self.kept),
+            "periods": periods_to(self.periods),
+        }
+
+    @classmethod
+    def load(cls, said: dict[str, Any]) -> "Notes":
+        """What `dump` said."""
+        return cls(
+            **said
+            | {
+                "last": tuple(said["last"]),
+                "used": list(map(_summed, said["used"])),
+                "gone": list(map(_summed, said["gone"])),
+                "sessions": _summed(said["sessions"]),
+                "kept": _summed(said["kept"]),
+                "spans": [(first, last) for first, last in said["spans"]],
+                "renamed": [Renamed(*each) for each in said["renamed"]],
+                "periods": periods_from(said["periods"]),
+            }
         )
-        last.clock = manifest.clock
-        names = list(manifest.counts)
-        for segment, _ in tail(log.read(stream, after=manifest.watermark), manifest.watermark):
-            last = segment
-            names = [known + len(added) for known, added in zip(names, segment.names, strict=True)]
-        marker = Segment(
-            number=last.number + 1,
-            first=last.number + 1,
-            epoch=last.epoch + 1,
-            next_event=last.next_event,
-            next_session=last.next_session,
-            clock=last.clock,
-            first_names=[names[kind] + 1 for kind in Kind],
-        )
-        try:
-            log.put(stream, marker.number, marker.pack(), None)
-        except Conflict:
-            continue
-        return marker
-    raise Conflict(f"the log of {stream} kept growing")
 
 
-def _rewrite(log: LogStore, stream: str, keep: Keep, up_to: int) -> int:
-    removed = head = 0
-    while head < up_to:
-        items = log.read(stream, after=head, up_to=up_to, at_most=READ)
-        for segment, item in tail(items, head):
-            removed += _rewrite_one(log, stream, segment, item, keep)
-            head = segment.number
-    return removed
+def _deltas(numbers: Collection[int]) -> list[int]:
+    ordered = sorted(numbers)
+    return [number - before for number, before in zip(ordered, [0, *ordered], strict=False)]
 
 
-def _rewrite_one(log: LogStore, stream: str, segment: Segment, item: Item, keep: Keep) -> int:
-    kept = keep(segment)
-    if all(kept):
-        return 0
-    less = without(segment, kept)
-    log.replace(stream, item.number, item.data, less.pack(), for_good=False)
-    return len(segment) - len(less)
+def _summed(deltas: Iterable[int]) -> set[int]:
+    return set(accumulate(deltas))
+
+
+class Outside(Protocol):
+    """What else holds something of a stream. Every method may be called again."""
+
+    def drop_bots(self, stream: str, goes: Callable[[Bot], bool] | None) -> None:
+        """Deletes the bots' hits of which that is true; all of them if it is None."""
+
+    def drop_bodies(self, stream: str, counted: Callable[[int, int], bool] | None) -> None:
+        """Deletes the bodies of large messages that were counted, as its id and moment of acceptance say; or all."""
+
+    def withdraw(self, stream: str) -> None:
+        """Removes the files of the stream's exports."""
+
+
+class Plan:
+    """What becomes of a stream's events, as far as a wish and what was found say."""
+
+    def __init__(self, wish: Wish, notes: Notes) -> None:
+        self._wish = wish
+        self._paths = frozenset(wish.paths)
+        self._sessions = notes.sessions
+        self._moves = wish.act is Act.MERGE or (wish.act is Act.RENAME and notes.target > 0)
+        self._target = notes.target
+        self._renamed = {(kind, i): name for kind, i, name in notes.renamed}
+
+    def kept(self, segment: Segment) -> list[bool] | None:
+        """For each event whether it stays; None if all do."""
+        wish, events = self._wish, segment.events
+        if wish.act is Act.ERASE:
+            indexes = {i for i, touched in enumerate(segment.sessions, 1) if touched.number in self._sessions}
+            kept = [index not in indexes for index in events.session] if indexes else []
+        elif wish.act in (Act.PURGE, Act.RETAIN):
+            start = -(1 << 63) if wish.start is None else wish.start
+            end = 1 << 63 if wish.end is None else wish.end
+            if self._paths:
+                paths = self._paths
+                kept = [not (p in paths and start <= at <= end) for p, at in zip(events.path, events.at, strict=True)]
+            else:
+                kept = [not start <= at <= end for at in events.at]
+        else:
+            kept = []
+        return None if all(kept) else kept
+
+    def moved(self, segment: Segment) -> list[int] | None:
+        """The events' paths, if any becomes another."""
+        if not self._moves or self._paths.isdisjoint(segment.events.path):
+            return None
+        return [self._target if path in self._paths else path for path in segment.events.path]
+
+    def rewritten(self, segment: Segment) -> Segment:
+        """What the segment becomes; the same object if that is what it was."""
+        less = segment
+        paths = self.moved(segment)
+        if paths is not None:
+            titles = [
+                title if path == now else 0
+                for title, path, now in zip(segment.events.title, segment.events.path, paths, strict=True)
+            ]
+            less = replace(less, events=replace(segment.events, path=paths, title=titles))
+        kept = self.kept(segment)
+        if kept is not None:
+            less = without(less, kept)
+        if self._renamed:
+            less = self._named(less)
+        if less.orders is not None and not less.orders.sealed:
+            less = replace(less, orders=None)
+        return less
+
+    def _named(self, segment: Segment) -> Segment:
+        names, changed = [], False
+        for kind, first, texts in zip(Kind, segment.first_names, segment.names, strict=True):
+            asked = ((text, self._renamed.get((kind, i))) for i, text in enumerate(texts, first))
+            names.append([text if to is None else naming.renamed(kind, text, to) for text, to in asked])
+            changed = changed or names[-1] != texts
+        retitles = [each for each in segment.retitles if self._renamed.get((Kind.PATH, each.path)) != GONE]
+        if not changed and len(retitles) == len(segment.retitles):
+            return segment
+        return replace(segment, names=names, retitles=retitles)
 
 
 def without(segment: Segment, kept: Sequence[bool]) -> Segment:
@@ -93,10 +253,476 @@ def without(segment: Segment, kept: Sequence[bool]) -> Segment:
     used = sorted({index for index in columns.session if index})
     renumbered = {index: i for i, index in enumerate(used, 1)} | {0: 0}
     columns.session = [renumbered[index] for index in columns.session]
-    sessions: list[Touched] = [segment.sessions[index - 1] for index in used]
     return replace(
         segment,
-        sessions=sessions,
+        sessions=[segment.sessions[index - 1] for index in used],
         retitles=[retitle._replace(event=0) for retitle in segment.retitles],
         events=columns,
     )
+
+
+class Redaction:
+    """Carries out one wish, step by step. Whoever calls writes `notes` down after each."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the world, and what tests turn
+        self,
+        log: LogStore,
+        rollups: RollupStore,
+        outside: Outside,
+        now: Callable[[], float],
+        stream: str,
+        wish: Wish,
+        notes: Notes,
+        write_down: Callable[[], None],
+        read: int = READ,
+        names_at_once: int = NAMES_AT_ONCE,
+    ) -> None:
+        self._log = log
+        self._rollups = rollups
+        self._outside = outside
+        self._now = now
+        self._folder = Folder(log, rollups, now=now, step=read)
+        self._stream = stream
+        self._wish = wish
+        self.notes = notes
+        self._write_down = write_down
+        self._read_bytes = read
+        self._names_at_once = names_at_once
+
+    def step(self) -> bool:
+        """Does a piece of the work; true once all of it is done.
+
+        Raises:
+            Gone: it cannot be done any more, and nothing was.
+            Conflict: others kept changing the stream; the step may be done again.
+        """
+        if self._wish.act is Act.SEAL:
+            return self._seal()
+        steps: dict[str, Callable[[], bool]] = {
+            "scan": self._scan,
+            "mark": self._mark,
+            "fold": self._fold,
+            "rewrite": self._rewrite,
+            "swing": self._swing,
+            "clean": self._clean,
+        }
+        if self._wish.act is Act.ERASE and not self.notes.found:
+            return self._find()
+        return steps[self.notes.phase]()
+
+    # --- what is concerned ------------------------------------------------------------------------------------
+
+    def _read(self, up_to: int | None = None) -> Sequence[Item]:
+        return self._log.read(self._stream, after=self.notes.cursor, up_to=up_to, at_most=self._read_bytes)
+
+    def _pass(self, items: Sequence[Item]) -> Iterable[tuple[Segment, Item]]:
+        """Moves on through the segments of these items."""
+        notes = self.notes
+        for segment, item in tail(items, notes.head):
+            yield segment, item
+            notes.head = segment.number
+        notes.cursor = max(notes.head, items[-1].number) if items else notes.cursor
+
+    def _restart(self, **kept: Any) -> None:  # noqa: ANN401 - notes of any type
+        """Begins anew, with some of what is known."""
+        for each in fields(Notes):
+            fresh: Any = kept.get(each.name, getattr(Notes(), each.name))
+            setattr(self.notes, each.name, fresh)
+
+    def _find(self) -> bool:
+        """Whose sessions it is about: they go as a whole, under whichever of the keys they were found."""
+        items = self._read()
+        for segment, _ in self._pass(items):
+            self.notes.sessions |= self._erased(segment)
+            self.notes.last = (segment.epoch, segment.next_event, segment.next_session, segment.clock)
+        if not items:
+            self._restart(sessions=self.notes.sessions, found=self.notes.last[2])
+        return False
+
+    def _erased(self, segment: Segment) -> set[int]:
+        keys = frozenset(self._wish.keys)
+        return {touched.number for touched in segment.sessions if touched.key in keys or touched.previous in keys}
+
+    def _scan(self) -> bool:
+        if not self.notes.cursor and self._wish.paths:
+            self._resolve(self._names())
+        items = self._read()
+        for segment, _ in self._pass(items):
+            self._look(segment)
+        if not items:
+            self.notes.phase = "mark"
+        return False
+
+    def _look(self, segment: Segment) -> None:
+        if segment.sealed:
+            raise Gone("The site is deleted.")
+        notes, plan = self.notes, Plan(self._wish, self.notes)
+        events = segment.events
+        kept, moved = plan.kept(segment), plan.moved(segment)
+        stays: Sequence[bool] = kept if kept is not None else [True] * len(segment)
+        paths = moved if moved is not None else events.path
+        for kind, column in _used(events, paths):
+            notes.used[kind].update(compress(column, stays))
+        today = int(self._now()) // DAY
+        for day in {at // DAY for at, stay in zip(events.at, stays, strict=True) if not stay}:
+            self._touch(*_span(day, today))
+        if moved is not None:
+            changed = [before != after for before, after in zip(events.path, moved, strict=True)]
+            for day in {at // DAY for at in compress(events.at, changed)}:
+                self._touch(*_span(day, today))
+            notes.moved += sum(changed)
+        notes.removed += len(stays) - sum(stays)
+        for kind in Kind:
+            first, texts = segment.first_names[kind], segment.names[kind]
+            notes.gone[kind].update(i for i, text in enumerate(texts, first) if text == GONE)
+            notes.counts[kind] = max(notes.counts[kind], first - 1 + len(texts))
+        notes.last = (segment.epoch, segment.next_event, segment.next_session, segment.clock)
+
+    def _touch(self, first: int, last: int) -> None:
+        """These days have to be counted again; spans that overlap become one."""
+        spans = self.notes.spans
+        if any(low <= first and last <= high for low, high in spans):
+            return
+        apart = [span for span in spans if span[1] < first or last < span[0]]
+        joined = [span for span in spans if span not in apart]
+        spans[:] = sorted(
+            [*apart, (min([first, *(low for low, _ in joined)]), max([last, *(high for _, high in joined)]))]
+        )
+
+    def _names(self) -> Names:
+        """Every name up to now, what writers were told of them included."""
+        manifest = read_manifest(self._rollups, self._stream)
+        names = load_names(manifest, require(self._rollups, self._stream, [ref.id for ref in manifest.names]))
+        names.rename(manifest.pending)
+        for segment, _ in tail(self._log.read(self._stream, after=manifest.watermark), manifest.watermark):
+            names.replay(segment)
+            if segment.orders is not None:
+                names.rename(segment.orders.renamed)
+        return names
+
+    def _resolve(self, names: Names) -> None:
+        """Which path a name means now: to give a path a name that another one has is to merge the two.
+
+        Raises:
+            Gone: a path is not there any more.
+        """
+        wish = self._wish
+        present = [path for path in wish.paths if names.has(Kind.PATH, path)]
+        if not present or (wish.act in (Act.MERGE, Act.RENAME) and len(present) < len(wish.paths)):
+            raise Gone("The path is not there any more.")
+        self.notes.texts = [names.path(path)[0] for path in present]
+        target = wish.target
+        if wish.act is Act.RENAME:
+            wanted = naming.identity(Kind.PATH, wish.name)
+            same = (i for i, name in names.live(Kind.PATH) if naming.identity(Kind.PATH, name) == wanted)
+            target = next((i for i in same if i != wish.paths[0]), 0)
+        if target and not names.has(Kind.PATH, target):
+            raise Gone("The path that others are to be merged into is not there any more.")
+        self.notes.target = target
+
+    # --- the marker -------------------------------------------------------------------------------------------
+
+    def _mark(self) -> bool:
+        """Appends the marker behind all there is; whoever crashed after that finds it again by its epoch."""
+        notes = self.notes
+        epoch = notes.last[0]
+        for segment, _ in tail(self._log.read(self._stream, after=notes.cursor), notes.head):
+            if segment.epoch > epoch:
+                if segment.orders is None:
+                    raise BrokenLog(f"segment {segment.number} is of another redaction")
+                self._renames()  # says whether there are more
+                notes.renamed = segment.orders.renamed
+                return self._marked(segment.number)
+            fresh = {n for n in self._erased(segment) - notes.sessions if n < notes.found}
+            if fresh:
+                self._restart(sessions=notes.sessions | fresh, found=notes.found)
+                return False
+            notes.sessions |= self._erased(segment)
+            self._look(segment)
+            notes.head = notes.cursor = segment.number
+        if self._wish.paths:
+            target = notes.target
+            self._resolve(self._names())
+            if notes.target != target:
+                self._restart()
+                return False
+        notes.renamed = self._renames()
+        if not (notes.renamed or notes.removed or notes.moved):
+            notes.phase = "clean"  # as far as the log goes: a bot's hits may still be there
+            return False
+        number = notes.head + 1
+        epoch, next_event, next_session, clock = notes.last
+        marker = Segment(
+            number=number,
+            first=number,
+            epoch=epoch + 1,
+            next_event=next_event,
+            next_session=next_session,
+            clock=clock,
+            first_names=[known + 1 for known in notes.counts],
+            orders=Orders(renamed=notes.renamed, forgotten=sorted(self._wish.keys)),
+        )
+        try:
+            self._log.put(self._stream, number, marker.pack(), None)
+        except Conflict:
+            return False  # somebody appended meanwhile, or this very call did
+        return self._marked(number)
+
+    def _marked(self, number: int) -> bool:
+        self.notes.marker = number
+        self.notes.phase = "fold"
+        return False
+
+    def _renames(self) -> list[Renamed]:
+        """What happens to names: those that no event uses any more go."""
+        notes, wish = self.notes, self._wish
+        found: list[Renamed] = []
+        renamed = wish.paths[0] if wish.act is Act.RENAME and not notes.target else 0
+        notes.more = False
+        for kind in Kind:
+            always = {1} if kind is Kind.REF else {renamed, notes.target} if kind is Kind.PATH else set()
+            free = set(range(1, notes.counts[kind] + 1)) - notes.used[kind] - notes.gone[kind] - always
+            if kind is Kind.PATH:  # the wish's own first
+                mine = sorted(free & set(wish.paths))
+                free -= set(mine)
+                found.extend(Renamed(kind, i, GONE) for i in mine)
+            room = self._names_at_once - len(found)
+            notes.more = notes.more or len(free) > room
+            found.extend(Renamed(kind, i, GONE) for i in sorted(free)[: max(room, 0)])
+        if renamed and notes.texts != [wish.name]:
+            found.append(Renamed(Kind.PATH, renamed, wish.name))
+        return found
+
+    def _fold(self) -> bool:
+        """Has the rollups take in the marker, and old merging done: from then on only rewriting changes segments."""
+        notes = self.notes
+        manifest = read_manifest(self._rollups, self._stream)
+        if manifest.watermark < notes.marker:
+            self._folder.fold(self._stream)
+            return False
+        self._folder.settle(self._stream)
+        manifest = read_manifest(self._rollups, self._stream)
+        for period in manifest.periods:
+            if _straddles(period, notes.spans):
+                self._touch(*period)
+        notes.floor = min(self._folder.sessions(self._stream, manifest), default=manifest.next_session)
+        notes.cursor = notes.head = notes.events = 0
+        notes.periods, notes.kept = {}, set()
+        notes.phase = "rewrite"
+        return False
+
+    # --- the change -------------------------------------------------------------------------------------------
+
+    def _rewrite(self) -> bool:
+        notes, plan = self.notes, Plan(self._wish, self.notes)
+        items = self._read(up_to=notes.marker)
+        found: list[Segment] = []
+        head = notes.head
+        for item in items:
+            segment = unpack_segment(item.data)
+            less = plan.rewritten(segment)
+            if item.number <= head:
+                if less is not segment:  # an original, waiting for its end, of a merged segment
+                    self._log.delete(self._stream, item.number)
+                continue
+            if segment.first != head + 1:
+                raise BrokenLog(f"segment {segment.first} follows {head}")
+            if less is not segment:
+                self._log.replace(self._stream, item.number, item.data, less.pack(), for_good=False)
+            found.append(less)
+            head = segment.number
+        self._count(found)
+        notes.head = head
+        notes.cursor = items[-1].number if items else notes.cursor
+        if not items:
+            if head < notes.marker:
+                raise BrokenLog(f"the log ends at {head}, before the marker {notes.marker}")
+            notes.phase = "swing"
+        return False
+
+    def _count(self, found: Sequence[Segment]) -> None:
+        notes = self.notes
+        spans = notes.spans
+        notes.periods, _ = self._folder.recount(
+            self._stream, notes.periods, found, lambda day: any(first <= day <= last for first, last in spans)
+        )
+        for segment in found:
+            notes.events += len(segment)
+            notes.kept.update(touched.number for touched in segment.sessions if touched.number >= notes.floor)
+
+    def _swing(self) -> bool:
+        """Counts what came meanwhile too, and has the manifest follow; again if another one came first."""
+        notes = self.notes
+        manifest = read_manifest(self._rollups, self._stream)
+        if manifest.watermark < notes.marker:  # the rollups were lost
+            self._folder.fold(self._stream)
+            return False
+        if manifest.redacting != notes.marker:
+            notes.phase = "clean"
+            return False
+        straddling = [period for period in manifest.periods if _straddles(period, notes.spans)]
+        if straddling:
+            for period in straddling:
+                self._touch(*period)
+            notes.phase = "fold"
+            return False
+        if notes.head < manifest.watermark:
+            items = self._read(up_to=manifest.watermark)
+            self._count([segment for segment, _ in self._pass(items)])
+            return False
+        inside = [period for period in manifest.periods if _touched(period, notes.spans)]
+        outside = {period: runs for period, runs in manifest.periods.items() if period not in inside}
+        periods = outside | {p: (*outside.get(p, ()), *runs) for p, runs in notes.periods.items()}
+        lost = self._folder.sessions(self._stream, manifest) - notes.kept
+        following = self._folder.redacted(
+            self._stream,
+            manifest,
+            Redacted(notes.last[0] + 1, notes.events, periods, notes.renamed, lost),
+        )
+        notes.doomed = sorted(set(notes.doomed) | (manifest.parts() - following.parts()))
+        self._write_down()
+        if self._folder.swing(self._stream, following):
+            notes.phase = "clean"
+        return False
+
+    # --- what else held it ------------------------------------------------------------------------------------
+
+    def _clean(self) -> bool:
+        notes, wish = self.notes, self._wish
+        manifest = read_manifest(self._rollups, self._stream)
+        self._rollups.remove(self._stream, set(notes.doomed) - manifest.parts())
+        if wish.agent or notes.texts:
+            self._outside.drop_bots(self._stream, self._goes)
+        if notes.removed or notes.moved or notes.renamed:
+            self._outside.withdraw(self._stream)
+            self._drop_bodies(manifest)
+        return True
+
+    def _goes(self, bot: Bot) -> bool:
+        wish = self._wish
+        if wish.agent and agent_key(bot.user_agent) == wish.agent:
+            return True
+        within = (wish.start is None or bot.at >= wish.start) and (wish.end is None or bot.at <= wish.end)
+        return within and bot.path.lower() in {text.lower() for text in self.notes.texts}
+
+    def _drop_bodies(self, manifest: Manifest) -> None:
+        """Bodies of messages that the log has taken in as a whole are of no more use."""
+        held: dict[str, Any] = {}
+
+        def counted(message: int, moment: int) -> bool:
+            for ref in blocks.candidates(manifest.ids, moment, derived=True):
+                if ref.id not in held:
+                    held[ref.id] = blocks.unpack(require(self._rollups, self._stream, [ref.id])[ref.id])
+                if blocks.holds(held[ref.id], message):
+                    return True
+            return False
+
+        self._outside.drop_bodies(self._stream, counted)
+
+    # --- the end of a stream ----------------------------------------------------------------------------------
+
+    def _seal(self) -> bool:
+        """Seals the log, and deletes all that it was."""
+        expires = int(self._now()) + SEAL_LIFE
+        while not self.notes.marker:
+            last = Segment(0, 0)
+            head = cursor = 0
+            while items := self._log.read(self._stream, after=cursor, at_most=self._read_bytes):
+                for segment, _ in tail(items, head):
+                    last, head = segment, segment.number
+                cursor = max(head, items[-1].number)
+            if last.sealed:
+                self.notes.marker = last.number
+                break
+            number = head + 1
+            seal = Segment(
+                number, number, last.epoch + 1, last.next_event, last.next_session, orders=Orders(sealed=True)
+            )
+            try:
+                self._log.put(self._stream, number, seal.pack(), expires)
+            except Conflict:
+                continue
+            self.notes.marker = number
+        self._write_down()
+        whole = Segment(self.notes.marker, 1, 1 << 31, orders=Orders(sealed=True))
+        self._log.overwrite(self._stream, 1, whole.pack(), expires)
+        while manifest := self._rollups.manifest(self._stream):
+            self._rollups.drop(self._stream, manifest[0])
+        while items := self._log.read(self._stream, after=1, at_most=self._read_bytes):
+            mine = [item.number for item in items if item.number != self.notes.marker]
+            for number in mine:
+                self._log.delete(self._stream, number)
+            if not mine:
+                break
+        self._rollups.remove(self._stream, self._rollups.stored(self._stream))
+        self._outside.drop_bots(self._stream, None)
+        self._outside.withdraw(self._stream)
+        self._outside.drop_bodies(self._stream, None)
+        return True
+
+
+def remove_unnamed(rollups: RollupStore, stream: str, before: int) -> None:
+    """Deletes parts that nobody names and that were written before a moment in Unix seconds.
+
+    To be called when no fold that began before that moment can be under way any more: what it wrote, and lost with the
+    race for the manifest, holds the old state.
+    """
+    named = read_manifest(rollups, stream).parts()
+    minute = before // 60
+    rollups.remove(stream, [part for part in rollups.stored(stream) if part not in named and _minute(part) <= minute])
+
+
+def overdue(rollups: RollupStore, stream: str, cutoff: int) -> bool:
+    """Whether the rollups count anything from before a moment, which is the start of a day."""
+    reaching = [(period, runs) for period, runs in read_manifest(rollups, stream).periods.items()]
+    reaching = [(period, runs) for period, runs in reaching if period.first * DAY < cutoff]
+    if any((period.last + 1) * DAY <= cutoff for period, _ in reaching):
+        return True
+    refs = {ref.id for _, runs in reaching for run in runs for ref in run.parts if ref.kinds & SUMMARY}
+    for data in require(rollups, stream, refs).values():
+        hours = unpack_part(data).hours
+        if hours is not None and any(hour * HOUR < cutoff for hour in hours.hour):
+            return True
+    return False
+
+
+def require_one_kind(names: Names, paths: Sequence[int], others: Sequence[str] = ()) -> None:
+    """Pages stay pages, and events stay events.
+
+    Raises:
+        Invalid: they are mixed.
+    """
+    kinds = {names.path(path)[0].startswith("/") for path in paths} | {other.startswith("/") for other in others}
+    if len(kinds) > 1:
+        raise Invalid("Pages and events cannot become one another: pages begin with a slash, events do not.")
+
+
+def _minute(part: str) -> int:
+    return int(part.partition("-")[0], 16)
+
+
+def _used(events: Columns, paths: Sequence[int]) -> Iterable[tuple[Kind, Sequence[int]]]:
+    return (
+        (Kind.PATH, paths),
+        (Kind.REF, events.ref),
+        (Kind.CAMPAIGN, events.campaign),
+        (Kind.BROWSER, events.browser),
+        (Kind.SYSTEM, events.system),
+        (Kind.LOCATION, events.location),
+        (Kind.LANGUAGE, events.language),
+    )
+
+
+def _span(day: int, today: int) -> tuple[int, int]:
+    """What may be one period with a day, now or soon."""
+    month, now = month_of(day), span_of(day, today)
+    return min(month[0], now[0]), max(month[1], now[1])
+
+
+def _touched(period: Period, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(period.first <= last and period.last >= first for first, last in spans)
+
+
+def _straddles(period: Period, spans: Sequence[tuple[int, int]]) -> bool:
+    inside = any(first <= period.first and period.last <= last for first, last in spans)
+    return _touched(period, spans) and not inside

@@ -80,8 +80,7 @@ class PathFilter:
         if self.names is None:
             return self.ids
         wanted = {name.lower() for name in self.names}
-        paths = names.texts[Kind.PATH]
-        return frozenset(i for i, name in enumerate(paths, 1) if name.partition("\0")[0].lower() in wanted)
+        return frozenset(i for i, name in names.live(Kind.PATH) if name.partition("\0")[0].lower() in wanted)
 
 
 EVERY_PATH = PathFilter()
@@ -123,13 +122,13 @@ class Reports:
 
 
 def _paths(snapshot: Snapshot, after: int, limit: int) -> tuple[list[Path], bool]:
-    known = snapshot.names.texts[Kind.PATH]
-    chosen = range(max(after, 0) + 1, min(max(after, 0) + limit, len(known)) + 1)
-    found = []
-    for i in chosen:
+    found: list[Path] = []
+    for i in snapshot.names.ids(Kind.PATH, max(after, 0)):
+        if len(found) == limit:
+            return found, True
         path, title = snapshot.names.path(i)
         found.append(Path(i, path, title, is_event(path)))
-    return found, len(known) > max(after, 0) + limit
+    return found, False
 
 
 def _total(snapshot: Snapshot, when: Range, paths: PathFilter) -> Total:
@@ -160,7 +159,7 @@ def _total(snapshot: Snapshot, when: Range, paths: PathFilter) -> Total:
 
 
 def _is_known_event(snapshot: Snapshot, path: int) -> bool:
-    return 1 <= path <= len(snapshot.names.texts[Kind.PATH]) and is_event(snapshot.names.path(path)[0])
+    return snapshot.names.has(Kind.PATH, path) and is_event(snapshot.names.path(path)[0])
 
 
 def _hits(  # noqa: PLR0913 - as above

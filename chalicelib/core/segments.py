@@ -1,7 +1,8 @@
 """A segment: some of a stream's events, packed into the bytes of one item of the log.
 
 A segment stands alone: it holds the names that it is the first to use, the sessions that it touches, and which range
-of which message it took in. Format 1 is the order of `pack`; a reader refuses any other.
+of which message it took in. Format 1 is the order of `pack`; format 2, which only a redaction's marker has, goes on
+with what it orders. A reader refuses any other.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from typing import NamedTuple
 
 from .columns import Reader, Writer
 
-_KIND, _VERSION = b"S", 1
+_KIND, _PLAIN, _MARKER = b"S", 1, 2
+
+GONE = "\0"
+"""What stands in place of a name that was redacted: its id is never given again. Texts hold no NUL."""
 
 
 class Kind(IntEnum):
@@ -51,6 +55,29 @@ class Retitle(NamedTuple):
     event: int
     path: int
     title: str
+
+
+class Renamed(NamedTuple):
+    """A redaction drops a name (`GONE`), or gives a path another text; its title stays."""
+
+    kind: int
+    id: int
+    name: str
+
+
+@dataclass(slots=True)
+class Orders:
+    """What a redaction's marker tells whoever writes after it.
+
+    The names are the writers' business at once, so that nobody uses again what is about to go. Readers and rollups go
+    on with the old names until the redaction swings the manifest, so that they see all of it or nothing.
+    """
+
+    sealed: bool = False
+    """Nothing is to be written any more: the stream's site is deleted."""
+    renamed: list[Renamed] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
+    """The keys of sessions that are over, whoever comes again."""
 
 
 @dataclass(slots=True)
@@ -112,6 +139,8 @@ class Segment:
     sessions: list[Touched] = field(default_factory=list)
     retitles: list[Retitle] = field(default_factory=list)
     events: Columns = field(default_factory=Columns)
+    orders: Orders | None = None
+    """Only in the marker of a redaction that is not through yet, and in a seal."""
 
     def __len__(self) -> int:
         return len(self.events.id)
@@ -120,6 +149,11 @@ class Segment:
     def merged(self) -> bool:
         """Whether it was made of old segments: without the messages that it took in, and without session keys."""
         return len(self) > 0 and not self.taken
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing may follow it."""
+        return self.orders is not None and self.orders.sealed
 
     def pack(self) -> bytes:
         """The segment's bytes."""
@@ -141,7 +175,12 @@ class Segment:
         out.deltas(next(columns))  # times
         for column in columns:
             out.column(column)
-        return out.frame(_KIND, _VERSION)
+        if self.orders is None:
+            return out.frame(_KIND, _PLAIN)
+        out.uint(self.orders.sealed)
+        put_renamed(out, self.orders.renamed)
+        out.column(self.orders.forgotten)
+        return out.frame(_KIND, _MARKER)
 
 
 def unpack(data: bytes) -> Segment:
@@ -150,7 +189,8 @@ def unpack(data: bytes) -> Segment:
     Raises:
         BrokenLog: the bytes are damaged, or of another format.
     """
-    reader = Reader(data, _KIND, _VERSION)
+    version = _MARKER if data[1:2] == bytes((_MARKER,)) else _PLAIN
+    reader = Reader(data, _KIND, version)
     head = [reader.uint() for _ in range(6)]
     number, first, epoch, next_event, next_session, clock = head
     segment = Segment(number, first, epoch, next_event, next_session, clock, _get_taken(reader))
@@ -162,7 +202,21 @@ def unpack(data: bytes) -> Segment:
     segment.retitles = list(map(Retitle, reader.column(), reader.column(), reader.texts()))
     ids, times = reader.deltas(), reader.deltas()
     segment.events = Columns(ids, times, *(reader.column() for _ in range(len(Columns.__slots__) - 2)))
+    if version == _MARKER:
+        segment.orders = Orders(bool(reader.uint()), get_renamed(reader), reader.column())
     return segment
+
+
+def put_renamed(out: Writer, renamed: list[Renamed]) -> None:
+    """Writes what happens to names; `get_renamed` reads it."""
+    out.column([each.kind for each in renamed])
+    out.deltas([each.id for each in renamed])
+    out.texts([each.name for each in renamed])
+
+
+def get_renamed(reader: Reader) -> list[Renamed]:
+    """What `put_renamed` wrote."""
+    return list(map(Renamed, reader.column(), reader.deltas(), reader.texts()))
 
 
 def _put_taken(out: Writer, taken: list[Taken]) -> None:

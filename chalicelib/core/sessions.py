@@ -6,7 +6,7 @@ acceptance that the stream has seen, so that what is forgotten depends on the lo
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from .columns import Reader, Writer
 
@@ -97,6 +97,19 @@ class Window:
                 self._entries[key] = entry
                 self._bytes += len(entry)
         self.clock = max(self.clock, clock)
+
+    def keys(self) -> list[int]:
+        """What sessions are found by."""
+        return list(self._entries)
+
+    def numbers(self) -> set[int]:
+        """Of the sessions."""
+        return set(map(number, self._entries.values()))
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Forgets sessions by number."""
+        self._entries = {key: entry for key, entry in self._entries.items() if number(entry) not in numbers}
+        self._bytes = sum(map(len, self._entries.values()))
 
     def evict(self) -> None:
         """Forgets what has ended. It changes no answer: what has ended is never alive again."""

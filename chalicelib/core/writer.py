@@ -7,7 +7,7 @@ for a number can look at the winner's segment and draft again; `commit` takes a 
 
 import zlib
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -16,7 +16,7 @@ from . import sessions
 from .errors import BrokenLog
 from .events import Hit
 from .messages import LIVE, Message
-from .segments import EVENT, FIRST, LISTED, Columns, Kind, Retitle, Segment, Taken, Touched
+from .segments import EVENT, FIRST, GONE, LISTED, Columns, Kind, Renamed, Retitle, Segment, Taken, Touched
 from .sessions import Entry, Window
 
 TITLE_SIGHTINGS = 10
@@ -49,6 +49,10 @@ class Titles:
         self.waiting[key] = (count + 1, since)
         return False
 
+    def forget(self, paths: Collection[int]) -> None:
+        """Forgets what was seen of these paths."""
+        self.waiting = {key: seen for key, seen in self.waiting.items() if key[0] not in paths}
+
     def copy(self) -> "Titles":
         """Another of the same contents."""
         return Titles(dict(self.waiting))
@@ -67,15 +71,15 @@ class Draft:
 class _Ids(dict[str, int]):
     """Ids of one kind's names in a batch: looks up, and gives new ids by first appearance."""
 
-    def __init__(self, kind: Kind, known: Mapping[str, int], limit: int, characters: int) -> None:
+    def __init__(self, kind: Kind, stream: "Stream") -> None:
         super().__init__()
         self.kind = kind
-        self.known = known
-        self.limit = limit
-        self.characters = characters
+        self.known: Mapping[str, int] = stream.ids[kind]
+        self.limit = stream.name_limit
+        self.characters = stream.characters[kind]
         self.fresh: dict[str, int] = {}
         self.names: list[str] = []
-        self.first = len(known) + 1
+        self.first = stream.counts[kind] + 1
 
     def __missing__(self, name: str) -> int:
         identity = naming.identity(self.kind, name)
@@ -87,7 +91,7 @@ class _Ids(dict[str, int]):
 
     def _add(self, name: str, identity: str) -> int:
         following = self.first + len(self.names)
-        if following > self.limit or self.characters + len(name) > naming.BYTES:
+        if len(self.known) + len(self.names) >= self.limit or self.characters + len(name) > naming.BYTES:
             other = naming.other(self.kind)
             identity = naming.identity(self.kind, other)
             known = self.known.get(identity) or self.fresh.get(identity)
@@ -112,6 +116,9 @@ class Stream:
     ids: list[dict[str, int]] = field(
         default_factory=lambda: [{naming.identity(k, naming.NO_REF): 1} if k is Kind.REF else {} for k in Kind]
     )
+    """The ids of names by identity. Redacted names are not among them; their ids are never given again."""
+    counts: list[int] = field(default_factory=lambda: [int(kind is Kind.REF) for kind in Kind])
+    """How many ids of each kind were given."""
     characters: list[int] = field(default_factory=lambda: [0 for _ in Kind])
     """Of the names of each kind."""
     path_titles: dict[int, str] = field(default_factory=dict)
@@ -119,6 +126,8 @@ class Stream:
     titles: Titles = field(default_factory=Titles)
     taken: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Messages of the segments that this writer has read: id to (hits taken in, hits in all)."""
+    sealed: bool = False
+    """Whether nothing may be written any more."""
 
     @property
     def size(self) -> int:
@@ -130,7 +139,9 @@ class Stream:
     def learn_names(self, texts: Sequence[Sequence[str]]) -> None:
         """Takes in every name that the rollups know."""
         for kind in Kind:
-            self.ids[kind] = {naming.identity(kind, name): i for i, name in enumerate(texts[kind], 1)}
+            live = ((i, name) for i, name in enumerate(texts[kind], 1) if name != GONE)
+            self.ids[kind] = {naming.identity(kind, name): i for i, name in live}
+            self.counts[kind] = len(texts[kind])
             self.characters[kind] = sum(map(len, texts[kind]))
         for i, name in enumerate(texts[Kind.PATH], 1):
             title = name.partition("\0")[2]
@@ -148,19 +159,39 @@ class Stream:
         for kind in Kind:
             fresh = segment.names[kind]
             start = segment.first_names[kind]
-            if fresh and start != len(self.ids[kind]) + 1:
-                raise BrokenLog(f"names of {kind.name} from {start} follow {len(self.ids[kind])}")
-            self.ids[kind].update((naming.identity(kind, name), i) for i, name in enumerate(fresh, start))
+            if fresh and start != self.counts[kind] + 1:
+                raise BrokenLog(f"names of {kind.name} from {start} follow {self.counts[kind]}")
+            live = ((i, name) for i, name in enumerate(fresh, start) if name != GONE)
+            self.ids[kind].update((naming.identity(kind, name), i) for i, name in live)
+            self.counts[kind] += len(fresh)
             self.characters[kind] += sum(map(len, fresh))
         self._learn_titles(segment)
         replay_titles(self.titles, segment, self.window.clock)
         self.window.apply(replay_sessions(self.window, segment), segment.clock)
+        if segment.orders is not None:
+            self.rename(segment.orders.renamed)
+            self.sealed = self.sealed or segment.orders.sealed
         self._close(segment)
+
+    def rename(self, changes: Iterable[Renamed]) -> None:
+        """Does what a redaction orders: who comes later never uses what is about to go."""
+        changed = {(Kind(kind), i): name for kind, i, name in changes}
+        if not changed:
+            return
+        for kind in Kind:
+            stay = {identity: i for identity, i in self.ids[kind].items() if (kind, i) not in changed}
+            new = {naming.identity(k, name): i for (k, i), name in changed.items() if k is kind and name != GONE}
+            self.ids[kind] = stay | new
+        for (kind, i), name in changed.items():
+            if kind is Kind.PATH and name == GONE:
+                self.path_titles.pop(i, None)
+        self.titles.forget({i for (kind, i), name in changed.items() if kind is Kind.PATH and name == GONE})
 
     def commit(self, draft: Draft) -> None:
         """Takes in a draft of one's own that was written."""
         for kind in Kind:
             self.ids[kind].update(draft.new_ids[kind])
+            self.counts[kind] += len(draft.segment.names[kind])
             self.characters[kind] += sum(map(len, draft.segment.names[kind]))
         self._learn_titles(draft.segment)
         self.window.apply(draft.sessions, draft.segment.clock)
@@ -197,7 +228,7 @@ class Stream:
         those that only the blocks of accepted ids know.
         """
         taken, hits, accepted = self._take(messages, at_most)
-        ids = [_Ids(kind, self.ids[kind], self.name_limit, self.characters[kind]) for kind in Kind]
+        ids = [_Ids(kind, self) for kind in Kind]
         columns = _columns(hits, ids)
         columns.id = list(range(self.next_event, self.next_event + len(hits)))
         tracker = _Tracker(self.window, self.next_session)
@@ -358,7 +389,7 @@ def replay_sessions(window: Window, segment: Segment) -> dict[int, Entry | None]
 
     It follows the segment's facts, not the rules that led to them: which session, first on its path or not.
     """
-    changes: dict[int, Entry | None] = {}
+    changes: dict[int, Entry | None] = dict.fromkeys(segment.orders.forgotten) if segment.orders else {}
     if segment.merged:
         return changes  # sessions so old have ended, and their keys are gone
     events = segment.events

@@ -107,6 +107,9 @@ def _append_to(stream: str, batch: list[tuple[Record, Message]], parked: str) ->
         # Some may be in the log already. They are recognised when they come again.
         logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})
         return {record["messageId"] for record, _ in batch}
+    if wiring.appender().sealed(stream):
+        logger.warning("messages of a deleted site are dropped", extra={"stream": stream, "messages": len(batch)})
+        return failed
     for record, message in batch:
         if message.id in refused:
             _park(record, parked, refused[message.id], failed)

@@ -14,8 +14,9 @@ from chalicelib.core.audit import audit
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
-from chalicelib.core.redaction import redact
+from chalicelib.core.redaction import Act
 from tests.core.test_invariants import _holds
+from tests.core.redacting import Redactor
 from tests.core.world import START, Crash, Faults, Universe, struck
 from tests.dynamo import Dynamo
 
@@ -205,7 +206,7 @@ def test_after_old_segments_were_merged_rollups_are_built_anew_and_nothing_count
                 world.drop()
                 world.fold(0, sweep=False)
             else:
-                assert redact(wiring.log(), wiring.rollups(), world.stream, lambda s: [True] * len(s)) == 0
+                assert Redactor(world)(Act.PURGE, end=0).removed == 0
             assert read_manifest(wiring.rollups(), world.stream).watermark == world.segments()[-1].number
             world.deliver(0, [young])
             if days == 9:
@@ -346,7 +347,7 @@ def test_warm_writers_and_readers_notice_a_redaction() -> None:
         paths = dict.fromkeys(["/", "/secret"])
         found, _ = reports.paths(world.stream, 0, 9)
         ids = {path.path: path.id for path in found if path.path in paths}
-        redact(wiring.log(), wiring.rollups(), world.stream, lambda s: [p != ids["/secret"] for p in s.events.path])
+        Redactor(world)(Act.PURGE, paths=(ids["/secret"],))
         send(world, 2, PAGE._replace(session=3), PAGE._replace(path="/c"))
         for process in (0, 1):
             snapshot = world.processes[process].reports._reader.snapshot(world.stream)

@@ -1,0 +1,136 @@
+"""Takes page views out of streams for good: the function `redact`, and what asks it to.
+
+A message names a stream; what is to be done stands in the stream's book, so that it does not matter how often a message
+comes. The timed jobs:
+
+retain         daily at 01:10 UTC    begins to remove what is older than its site keeps page views
+purge_sites    every 12 hours        removes deleted sites for good (page-view contract, section 11)
+ask_redactions hourly                asks for redactions whose messages were lost
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate, SQSEvent
+
+from chalicelib import wiring
+from chalicelib.core.accounts import Site
+from chalicelib.core.redaction import Act, overdue
+from chalicelib.core.redactions import STALE, Outcome
+from chalicelib.observability import event_function, logger, metrics
+
+from .append import QUEUE
+
+blueprint = Blueprint(__name__)
+
+WORKERS = 5
+"""So many streams at once."""
+LONGEST_PAUSE = 900
+"""Seconds until what failed for now is tried again, at most."""
+DAY = 86400
+
+
+@blueprint.on_sqs_message(queue_arn=f"{QUEUE}redactions", batch_size=1, maximum_concurrency=WORKERS, name="redact")
+@event_function
+def redact(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
+    """Works on each stream that is named, for as long as Lambda allows."""
+    failed = [record["messageId"] for record in event.to_dict()["Records"] if not _redact(record, event.context)]
+    return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
+
+
+def _redact(record: dict[str, Any], context: Any) -> bool:  # noqa: ANN401 - Lambda's
+    """Works on a stream's book; whether the message has done its duty."""
+
+    def remaining() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    try:
+        stream = str(json.loads(record["body"])["stream"])
+    except (ValueError, KeyError, TypeError):
+        return _park(record)
+    try:
+        outcome = wiring.redactor().work(stream, remaining)
+        if outcome is Outcome.MORE:
+            wiring.redactions().ask(stream)
+    except Exception:
+        logger.exception("a redaction failed for now", extra={"stream": stream})
+        metrics.add_metric(name="RedactionsFailed", unit="Count", value=1)
+        return _postpone(record)
+    return _postpone(record) if outcome is Outcome.BUSY else True
+
+
+def _postpone(record: dict[str, Any]) -> bool:
+    """Leaves a message in the queue, to come again in a minute, then later and later."""
+    seconds = min(60 * 2 ** (int(record["attributes"].get("ApproximateReceiveCount", 1)) - 1), LONGEST_PAUSE)
+    try:
+        wiring.postpone(wiring.settings().redactions_queue, record, seconds)
+    except Exception:
+        logger.exception("a message could not be postponed", extra={"sqs_message": record["messageId"]})
+    return False
+
+
+def _park(record: dict[str, Any]) -> bool:
+    """Puts a message that nobody understands into the dead-letter queue; whether it is there."""
+    logger.error("a message is parked", extra={"sqs_message": record["messageId"]})
+    metrics.add_metric(name="MessagesParked", unit="Count", value=1)
+    try:
+        wiring.park(wiring.settings().parked_redactions_queue, record)
+    except Exception:
+        logger.exception("a message could not be parked", extra={"sqs_message": record["messageId"]})
+        return False
+    return True
+
+
+@blueprint.schedule(Cron(10, 1, "*", "*", "?", "*"), name="retain")
+@event_function
+def retain(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Begins retention for every site that keeps page views for so many days only, and has older ones."""
+    today = int(wiring.now()) // DAY
+    for site in wiring.accounts().all_sites():
+        try:
+            cutoff = (today - site.data_retention) * DAY
+            if site.data_retention and overdue(wiring.rollups(), site.stream, cutoff):
+                wiring.redactions().begin(site.stream, Act.RETAIN, end=cutoff - 1)
+        except Exception:
+            logger.exception("retention could not begin", extra={"stream": site.stream})
+
+
+@blueprint.schedule(Rate(12, unit=Rate.HOURS), name="purge_sites")
+@event_function
+def purge_sites(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Removes deleted sites: first what they counted, and once that is gone the sites themselves."""
+    for site in wiring.accounts().deleted_sites():
+        try:
+            _purge(site)
+        except Exception:
+            logger.exception("a deleted site could not be purged", extra={"stream": site.stream})
+
+
+def _purge(site: Site) -> None:
+    redactions = wiring.redactions()
+    book = redactions.book(site.stream)
+    sealed = next((done for done in book.done if done.act == Act.SEAL), None)
+    if sealed is not None and book.idle and sealed.at + STALE <= wiring.now():
+        redactions.forget(site.stream)
+        wiring.accounts().forget_site(site)
+    elif sealed is None and not any(
+        wish is not None and wish.act is Act.SEAL for wish in (book.running, *book.waiting)
+    ):
+        redactions.begin(site.stream, Act.SEAL)
+
+
+@blueprint.schedule(Rate(1, unit=Rate.HOURS), name="ask_redactions")
+@event_function
+def ask_redactions(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Asks again for redactions that nobody works on: asking twice is harmless."""
+    for site in _sites():
+        try:
+            wiring.redactions().tend(site.stream)
+        except Exception:
+            logger.exception("redactions could not be asked for", extra={"stream": site.stream})
+
+
+def _sites() -> Iterator[Site]:
+    yield from wiring.accounts().all_sites()
+    yield from wiring.accounts().deleted_sites()

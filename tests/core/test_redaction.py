@@ -1,0 +1,535 @@
+"""What is to go goes for good, all else stays as it was, whoever writes, reads, folds, sweeps and dies meanwhile."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import wiring
+from chalicelib.core import compaction
+from chalicelib.core.audit import audit
+from chalicelib.core.events import Bot, Hit
+from chalicelib.core.log import read_manifest
+from chalicelib.core.messages import Message
+from chalicelib.core.redaction import Act, agent_key, overdue
+from chalicelib.core.redactions import WAITING, Outcome, Worker
+from chalicelib.core.segments import GONE, Kind
+from tests.core.redacting import Redactor, Row
+from tests.core.world import KINDS, START, Faults, Universe, struck
+from tests.dynamo import Dynamo
+from tests.histories import histories
+
+_streams = count(1)
+DAY = 86400
+PAGE = Hit("/", "", False, "", "o", "", None, None, "", "", 0, START, 0, 0)
+pytestmark = pytest.mark.usefixtures("world")
+
+
+@contextmanager
+def stage(segment_hits: int = 20_000, **options: Any) -> Iterator[tuple[Universe, Redactor]]:
+    with struck(faults := Faults(aws=Dynamo())):
+        universe = Universe(f"acc/pageviews/red{next(_streams)}", segment_hits, faults=faults)
+        faults.enabled = False
+        yield universe, Redactor(universe, **options)
+
+
+def send(of: Universe, *hits: Hit, bots: tuple[Bot, ...] = (), process: int = 0) -> Message:
+    message = Message(len(of.accepted) * 7_919_777 + 1, of.now, of.stream, False, hits, bots)
+    of.accept(message)
+    of.deliver(process, [message])
+    return message
+
+
+def agrees(of: Universe) -> None:
+    found = audit(wiring.log(), wiring.rollups(), of.stream, now=lambda: of.now)
+    assert not found.differences
+    manifest = read_manifest(wiring.rollups(), of.stream)
+    assert (manifest.redacting, manifest.pending) == (0, ())
+
+
+def seen(of: Universe, process: int) -> dict[str, int]:
+    """Visits by path, as a reader sees them."""
+    snapshot = of.processes[process].reports._reader.snapshot(of.stream)
+    visits: dict[str, int] = {}
+    for part in snapshot.parts(2, -(10**9), 10**9):
+        assert part.visits is not None
+        for path, number in zip(part.visits.path, part.visits.visits, strict=True):
+            text = snapshot.names.path(path)[0]
+            visits[text] = visits.get(text, 0) + number
+    return visits
+
+
+def test_a_purged_path_is_gone_from_everything_that_is_stored() -> None:
+    """Its events, its name and title, the names that only it used, bots that asked for it; nothing else."""
+    with stage() as (world, redact):
+        secret = PAGE._replace(path="/secret-page", title="A secret", ref="only-here.example", browser="Rare\x001")
+        send(world, PAGE, secret._replace(session=77), PAGE._replace(path="/b", session=77))
+        send(world, secret, bots=(Bot("/Secret-Page", START, 1, "crawler"), Bot("/b", START, 1, "crawler")))
+        world.fold(0, sweep=True)
+        send(world, secret, PAGE)
+        before = redact.rows()
+        done = redact(Act.PURGE, paths=(redact.path("/secret-page"),))
+        assert (done.removed, done.moved, done.error) == (3, 0, "")
+        redact.tidy()
+        assert redact.rows() == {i: row for i, row in before.items() if row.path != "/secret-page"}
+        for text in ("ecret-page", "ecret-Page", "A secret", "only-here", "Rare"):
+            assert not redact.holds(text)
+        assert [bot.path for bot in wiring.rollups().bots(world.stream)] == ["/b"]
+        assert redact.outside.withdrawn == [world.stream]
+        agrees(world)
+        for process in (0, 1):
+            assert seen(world, process) == {"/": 2, "/b": 1}
+            found, more = world.processes[process].reports.paths(world.stream, 0, 2)
+            assert ([path.path for path in found], more) == (["/", "/b"], False)
+
+
+def test_a_purge_of_some_days_leaves_the_path_and_its_other_days() -> None:
+    with stage() as (world, redact):
+        send(world, *(PAGE._replace(path=path, at=START - days * DAY) for days in range(90) for path in ("/", "/b")))
+        world.fold(0, sweep=True)
+        before = redact.rows()
+        start, end = START - 50 * DAY, START - 20 * DAY
+        done = redact(Act.PURGE, paths=(redact.path("/b"),), start=start, end=end)
+        assert done.removed == 31
+        stay = {i: row for i, row in before.items() if row.path == "/" or not start <= row.at <= end}
+        assert redact.rows() == stay
+        agrees(world)
+
+
+def test_merging_adds_the_visits_of_one_path_to_another_and_drops_its_name() -> None:
+    """Visits stay visits; who comes to the old address makes a new path of it."""
+    with stage() as (world, redact):
+        send(world, PAGE._replace(path="/old", session=5, title="T"), PAGE._replace(path="/new", session=5))
+        send(world, PAGE._replace(path="/old", session=6), PAGE._replace(path="/old", session=6))
+        old, new = redact.path("/old"), redact.path("/new")
+        before = redact.rows()
+        done = redact(Act.MERGE, paths=(old,), target=new)
+        assert (done.removed, done.moved) == (0, 3)
+        assert redact.rows() == {i: row._replace(path="/new") for i, row in before.items()}
+        redact.tidy()
+        assert not redact.holds("/old")
+        agrees(world)
+        assert seen(world, 1) == {"/new": 3}
+        send(world, PAGE._replace(path="/old", session=5), process=2)
+        world.fold(2, sweep=False)
+        agrees(world)
+        assert redact.path("/old") == 3
+
+
+def test_renaming_keeps_the_id_and_the_title_and_later_hits_of_the_new_name_join_it() -> None:
+    with stage() as (world, redact):
+        send(world, PAGE._replace(path="/old", title="Title"), PAGE)
+        path = redact.path("/old")
+        redact(Act.RENAME, paths=(path,), name="/New")
+        redact.tidy()
+        assert not redact.holds("/old")
+        send(world, PAGE._replace(path="/new"), process=1)
+        world.crash(2)
+        found, _ = world.processes[2].reports.paths(world.stream, 0, 9)
+        assert [(each.id, each.path, each.title) for each in found] == [(path, "/New", "Title"), (2, "/", "")]
+        assert [row.path for row in redact.rows().values()] == ["/New", "/", "/New"]
+        world.fold(0, sweep=True)
+        agrees(world)
+        redact(Act.RENAME, paths=(path,), name="/NEW")
+        assert redact.path("/NEW") == path
+
+
+def test_a_name_that_another_path_has_merges_the_two() -> None:
+    """Also if that path came after the renaming was asked for."""
+    with stage() as (world, redact):
+        send(world, PAGE._replace(path="/old"))
+        path = redact.path("/old")
+        redact.redactions.begin(world.stream, Act.RENAME, paths=(path,), name="/New")
+        send(world, PAGE._replace(path="/new"))
+        redact.work()
+        assert [row.path for row in redact.rows().values()] == ["/new", "/new"]
+        agrees(world)
+
+
+def test_an_erased_visitor_leaves_nothing_behind_and_comes_again_as_a_new_one() -> None:
+    """All sessions under a key, before and after a change of salt; and bots of the same User-Agent."""
+    with stage() as (world, redact):
+        key, other = 1_234_567_890_123, 9_876_543_210_987
+        send(world, PAGE._replace(session=key), PAGE._replace(session=other), PAGE._replace(path="/mine", session=key))
+        world.fold(0, sweep=False)
+        send(world, PAGE._replace(path="/b", session=key + 1, previous=key), bots=(Bot("/", START, 1, "Mozilla X"),))
+        before = redact.rows()
+        assert key in redact.keys()
+        done = redact(Act.ERASE, keys=(key, key + 1), agent=agent_key("Mozilla X"))
+        assert done.removed == 3
+        redact.tidy()
+        assert redact.rows() == {2: before[2]}
+        assert redact.keys() == {other}
+        assert not any(redact.holds(text) for text in ("/mine", "/b", "Mozilla", str(key), str(key + 1)))
+        agrees(world)
+        send(world, PAGE._replace(session=key + 1), PAGE._replace(session=other), process=1)
+        flags = [row.flags for row in redact.rows().values()]
+        assert flags == [1, 1, 0], "a new visitor, and one who is still here"
+
+
+def test_retention_removes_what_is_too_old_and_does_nothing_when_nothing_is() -> None:
+    with stage() as (world, redact):
+        send(world, *(PAGE._replace(path=f"/{days}", at=START - days * DAY) for days in (0, 10, 40, 400)))
+        world.fold(0, sweep=True)
+        cutoff = (world.now // DAY - 31) * DAY
+        assert overdue(wiring.rollups(), world.stream, cutoff)
+        assert redact(Act.RETAIN, end=cutoff - 1).removed == 2
+        redact.tidy()
+        assert [row.path for row in redact.rows().values()] == ["/0", "/10"]
+        assert not redact.holds("/40")
+        agrees(world)
+        assert not overdue(wiring.rollups(), world.stream, cutoff)
+        log, parts = wiring.log().read(world.stream, 0), sorted(wiring.rollups().stored(world.stream))
+        assert redact(Act.RETAIN, end=cutoff - 1).removed == 0
+        assert wiring.log().read(world.stream, 0) == log
+        assert sorted(wiring.rollups().stored(world.stream)) == parts
+
+
+def test_merged_segments_are_redacted_and_so_are_their_originals() -> None:
+    """Which wait for their end beneath the merged one."""
+    with stage(2) as (world, redact), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "FULL", 400)
+        for number in range(12):
+            send(world, PAGE._replace(path="/hidden"), PAGE._replace(path=f"/{number}"), PAGE)
+        world.now += 45 * DAY
+        world.fold(0, sweep=True)
+        assert any(segment.number > segment.first for segment in world.segments())
+        assert len(wiring.log().read(world.stream, 0)) > len(world.segments())
+        send(world, PAGE._replace(path="/hidden", at=world.now))
+        before = redact.rows()
+        redact(Act.PURGE, paths=(redact.path("/hidden"),))
+        redact.tidy()
+        assert redact.rows() == {i: row for i, row in before.items() if row.path != "/hidden"}
+        assert not redact.holds("/hidden")
+        agrees(world)
+        world.drop()
+        world.fold(0, sweep=True)
+        agrees(world)
+
+
+def test_nothing_comes_back_that_was_read_to_be_merged_before_it_was_redacted() -> None:
+    """A sweep stalls between reading old segments and writing the merged one."""
+    with stage(2) as (world, redact), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "FULL", 1)
+        for _ in range(6):
+            send(world, PAGE, PAGE._replace(path="/hidden"), PAGE)
+        world.fold(0, sweep=False)
+        world.now += 45 * DAY
+        path = redact.path("/hidden")
+        real = compaction.join
+        stalled: list[int] = []
+
+        def join(run: Any) -> Any:
+            made = real(run)
+            if not stalled:
+                stalled.append(1)
+                redact(Act.PURGE, paths=(path,))
+            return made
+
+        patch.setattr(compaction, "join", join)
+        world.fold(0, sweep=True)
+        assert stalled
+        world.fold(0, sweep=True)
+        redact.tidy()
+        assert not redact.holds("/hidden")
+        assert len(redact.rows()) == 12
+        agrees(world)
+
+
+def test_more_names_than_one_marker_can_name_go_with_the_next() -> None:
+    with stage(names_at_once=3) as (world, redact):
+        send(world, PAGE, *(PAGE._replace(path="/gone", browser=f"Browser {i}\x001") for i in range(10)))
+        redact(Act.PURGE, paths=(redact.path("/gone"),))
+        redact.tidy()
+        assert not redact.holds("Browser")
+        assert [text for _, text in redact.names().live(Kind.PATH)] == ["/\0"]
+        assert redact.names().texts[Kind.BROWSER] == [GONE] * 10
+        agrees(world)
+
+
+def test_redacted_names_make_room_for_others_and_their_ids_are_never_given_again() -> None:
+    """The limit of names counts those that are there."""
+    with stage() as (world, redact):
+        for process in world.processes:
+            process.appender._name_limit = 3
+        send(world, *(PAGE._replace(path=f"/{i}") for i in range(3)))
+        redact(Act.PURGE, paths=(1, 2))
+        send(world, *(PAGE._replace(path=f"/new{i}") for i in range(3)))
+        assert [row.path for row in redact.rows().values()] == ["/2", "/new0", "/new1", "(other)"]
+        assert redact.path("/new0") == 4
+        world.crash(1)
+        world.processes[1].appender._name_limit = 3
+        send(world, PAGE._replace(path="/new1"), PAGE._replace(path="/newer"), process=1)
+        assert [row.path for row in redact.rows().values()][-2:] == ["/new1", "(other)"]
+        world.fold(0, sweep=True)
+        agrees(world)
+
+
+def test_a_path_that_is_gone_when_its_turn_comes_ends_in_a_plain_sentence() -> None:
+    with stage() as (world, redact):
+        send(world, PAGE, PAGE._replace(path="/b"))
+        first = redact.redactions.begin(world.stream, Act.PURGE, paths=(1,))
+        second = redact.redactions.begin(world.stream, Act.MERGE, paths=(2,), target=1)
+        redact.work()
+        done = redact.redactions.done(world.stream, second.id)
+        assert done and done.error == "The path that others are to be merged into is not there any more."
+        assert redact.redactions.done(world.stream, first.id)
+        agrees(world)
+
+
+def test_a_sealed_stream_takes_nothing_and_holds_nothing() -> None:
+    """Whoever writes later, warm or cold, is told nothing and stores nothing; until messages are too old anyway."""
+    with stage(2) as (world, redact):
+        for number in range(4):
+            send(world, PAGE._replace(path=f"/private{number}", session=99), bots=(Bot("/private", START, 1, "x"),))
+        world.fold(0, sweep=True)
+        send(world, PAGE._replace(path="/private"), process=1)
+        assert redact(Act.SEAL).error == ""
+        redact.tidy()
+        assert not redact.holds("private")
+        assert redact.keys() == set()
+        assert wiring.rollups().stored(world.stream) == []
+        assert wiring.rollups().manifest(world.stream) is None
+        world.crash(2)
+        for process in range(3):
+            late = Message(process + 10**9, world.now, world.stream, False, (PAGE._replace(path="/private"),))
+            world.accept(late)
+            world.deliver(process, [late])
+            world.deliver(process, [late])
+            world.fold(process, sweep=True)
+        assert not world.parked
+        assert not redact.holds("private")
+        assert redact.rows() == {}
+        assert redact(Act.PURGE, start=0).error == "The site is deleted."
+
+
+def test_only_so_many_wait_for_a_stream() -> None:
+    from chalicelib.core.errors import Invalid  # noqa: PLC0415
+
+    with stage() as (world, redact):
+        for _ in range(WAITING):
+            redact.redactions.begin(world.stream, Act.TIDY)
+        with pytest.raises(Invalid, match="wait for this site already"):
+            redact.redactions.begin(world.stream, Act.TIDY)
+
+
+def test_two_workers_never_work_on_one_book_and_a_lost_message_is_asked_for_again() -> None:
+    with stage() as (world, redact):
+        send(world, PAGE)
+        redact.redactions.begin(world.stream, Act.PURGE, paths=(1,))
+        worker = Worker(redact.ports)
+        assert worker.work(world.stream, lambda: 0.0) is Outcome.MORE
+        turns = iter([100.0])
+
+        def remaining() -> float:
+            assert Worker(redact.ports).work(world.stream, lambda: 100.0) is Outcome.BUSY
+            assert not redact.redactions.tend(world.stream)
+            return next(turns, 0.0)
+
+        assert worker.work(world.stream, remaining) is Outcome.MORE
+        assert redact.redactions.tend(world.stream)
+        assert redact.queue.streams[-1] == (world.stream, 0)
+
+
+# --- generated histories --------------------------------------------------------------------------------------------
+
+_PATHS = ("/", "/a", "/A", "/b", "/c", "signup")
+hits = st.builds(
+    lambda path, title, ref, browser, session, age: PAGE._replace(
+        path=path, title=title, ref=ref, ref_scheme="h" if ref else "o", browser=browser, session=session, at=-age
+    ),
+    st.sampled_from(_PATHS),
+    st.sampled_from(("", "One", "Two")),
+    st.sampled_from(("", "one.example", "two.example")),
+    st.sampled_from((None, "Firefox\x00139", "Opera\x001")),
+    st.integers(0, 3),
+    st.sampled_from((0, 60, 4000, DAY, 30 * DAY, 400 * DAY, 5000 * DAY)),
+)
+wishes = st.one_of(
+    st.tuples(st.just(Act.PURGE), st.sampled_from(_PATHS[:5]), st.sampled_from((None, 0, 2 * DAY, 100 * DAY))),
+    st.tuples(st.just(Act.RETAIN), st.none(), st.sampled_from((0, DAY, 31 * DAY))),
+    st.tuples(st.just(Act.MERGE), st.sampled_from(_PATHS[:5]), st.sampled_from(_PATHS[:5])),
+    st.tuples(st.just(Act.RENAME), st.sampled_from(_PATHS[:5]), st.sampled_from(("/new", "/B", "/A"))),
+    st.tuples(st.just(Act.ERASE), st.none(), st.integers(1, 3)),
+)
+operations = st.one_of(
+    st.tuples(st.just("send"), st.lists(hits, min_size=1, max_size=6), st.integers(0, 2)),
+    st.tuples(st.just("send"), st.lists(hits, min_size=1, max_size=6), st.integers(0, 2)),
+    st.tuples(st.just("fold"), st.booleans(), st.integers(0, 2)),
+    st.tuples(st.just("time"), st.sampled_from((30, 20_000, 2 * DAY, 45 * DAY)), st.none()),
+    st.tuples(
+        st.just("redact"),
+        wishes,
+        st.lists(st.tuples(st.integers(0, 25), st.integers(0, KINDS - 1), st.booleans()), max_size=5),
+    ),
+    st.tuples(st.just("drop"), st.none(), st.none()),
+)
+
+
+def _placed(universe: Universe, drawn: list[Hit]) -> tuple[Hit, ...]:
+    return tuple(hit._replace(at=universe.now + hit.at) for hit in drawn)
+
+
+def _wish(
+    redact: Redactor, universe: Universe, drawn: tuple[Act, Any, Any]
+) -> tuple[dict[str, Any], Callable[[Row], Row | None]] | None:
+    """What a drawn wish asks for, and what becomes of an event by it, in plain words."""
+    act, name, extent = drawn
+    paths = {
+        text.partition("\0")[0].lower(): (i, text.partition("\0")[0]) for i, text in redact.names().live(Kind.PATH)
+    }
+    if act is Act.RETAIN:
+        end = universe.now - extent
+        return {"end": end}, lambda row: None if row.at <= end else row
+    if act is Act.ERASE:
+        segments = universe.segments()
+        mine = {touched.number for s in segments for touched in s.sessions if extent in (touched.key, touched.previous)}
+        return {"keys": (extent,)}, lambda row: None if row.session in mine else row
+    if name.lower() not in paths:
+        return None
+    path, text = paths[name.lower()]
+    if act is Act.PURGE:
+        what = {"paths": (path,)} | ({} if extent is None else {"end": universe.now - extent})
+        last = what.get("end", 1 << 60)
+        return what, lambda row: None if row.path == text and row.at <= last else row
+    if act is Act.MERGE:
+        if extent.lower() not in paths or paths[extent.lower()][0] == path:
+            return None
+        target, into = paths[extent.lower()]
+        return {"paths": (path,), "target": target}, lambda row: row._replace(path=into) if row.path == text else row
+    known = paths.get(extent.lower())
+    into = known[1] if known and known[0] != path else extent
+    return {"paths": (path,), "name": extent}, lambda row: row._replace(path=into) if row.path == text else row
+
+
+def _history(script: list[tuple[str, Any, Any]], segment_hits: int, read: int) -> None:
+    with stage(segment_hits, read=read, names_at_once=read % 5 + 1) as (world, redact):
+        late: list[Hit] = [PAGE._replace(path="/meanwhile", at=-5), PAGE._replace(path="/a", at=-5, session=2)]
+        turns = count()
+
+        def meanwhile() -> None:
+            """Between two calls of the redaction others write, fold and sweep."""
+            turn = next(turns)
+            if turn % 3 < 2:
+                send(world, *_placed(world, late[turn % 2 :]), process=2)
+            else:
+                world.fold(2, sweep=turn % 2 == 0)
+
+        world.faults.meanwhile = meanwhile
+        for name, first, second in script:
+            if name == "send":
+                send(world, *_placed(world, first), process=second)
+            elif name == "fold":
+                world.fold(second, sweep=first)
+            elif name == "time":
+                world.now += first
+                assert isinstance(world.faults.aws, Dynamo)
+                world.faults.aws.expire(world.now)
+            elif name == "drop":
+                world.drop()
+            else:
+                _redact(world, redact, first, second)
+        world.fold(0, sweep=True)
+        redact.tidy()
+        agrees(world)
+        rows = redact.rows()
+        world.drop()
+        world.fold(0, sweep=True)
+        agrees(world)
+        world.deliver(1, [m for m in world.accepted.values() if world.now - m.accepted < 29 * DAY])
+        assert redact.rows() == rows, "a second delivery brings nothing back"
+
+
+def _redact(world: Universe, redact: Redactor, wanted: Any, plan: list[tuple[int, int, bool]]) -> None:
+    asked = _wish(redact, world, wanted)
+    if asked is None:
+        return
+    what, becomes = asked
+    before = redact.rows()
+    born = len(world.accepted)
+    world.faults.plan = list(plan)
+    world.faults.enabled = True
+    try:
+        done = redact(wanted[0], **what)
+    finally:
+        world.faults.enabled = False
+        world.faults.plan = []
+        world.faults._left = 0
+    rows = redact.rows()
+    expected = {i: row for i, row in ((i, becomes(row)) for i, row in before.items()) if row is not None}
+    if not done.error:
+        assert {i: row for i, row in rows.items() if i in before} == expected
+    else:
+        assert {i: row for i, row in rows.items() if i in before} == before
+    others = sum(len(message.hits) for message in list(world.accepted.values())[born:])
+    fresh = {i: row for i, row in rows.items() if i not in before}
+    assert len(fresh) == others or done.removed, "what came meanwhile is there"
+    for process in (0, 1):
+        world.now += 61
+        figures: dict[str, int] = {}
+        for row in rows.values():
+            if row.flags & 1:
+                figures[row.path] = figures.get(row.path, 0) + 1
+        assert seen(world, process) == figures
+    agrees(world) if read_manifest(wiring.rollups(), world.stream).version else None
+
+
+any_history = given(
+    st.lists(operations, max_size=14), st.sampled_from((1, 3, 20_000)), st.sampled_from((1, 900, 4_000_000))
+)
+
+
+class TestHistories:
+    """Everything goes wrong at once: calls fail before and after they act, workers die, others write meanwhile."""
+
+    @histories(60)
+    @any_history
+    def test_what_is_to_go_goes_and_all_else_stays(
+        self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int
+    ) -> None:
+        """Held against a plain model: what becomes of each event by each wish."""
+        _history(script, segment_hits, read)
+
+    @pytest.mark.prove
+    @histories(5_000)
+    @any_history
+    def test_so_it_is_for_as_long_as_one_cares_to_try(
+        self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int
+    ) -> None:
+        """As above, for an hour."""
+        _history(script, segment_hits, read)
+
+
+def test_a_redaction_survives_a_crash_at_every_single_call() -> None:
+    """Before the call and after it, one after the other, with somebody else writing in between."""
+    for kind in (3, 4):
+        calls = 0
+        while True:
+            with stage(2, read=600) as (world, redact):
+                for number in range(4):
+                    send(world, PAGE._replace(path="/gone", session=3), PAGE._replace(path=f"/{number}"), PAGE)
+                    world.fold(0, sweep=False) if number == 2 else None
+                before = redact.rows()
+                path = redact.path("/gone")
+                world.faults.plan = [(calls, kind, False)]
+                world.faults.enabled = True
+                redact(Act.PURGE, paths=(path,))
+                world.faults.enabled = False
+                send(world, PAGE, process=1)
+                rows = redact.rows()
+                assert {i: row for i, row in rows.items() if i in before} == {
+                    i: row for i, row in before.items() if row.path != "/gone"
+                }
+                world.fold(1, sweep=False)
+                agrees(world)
+                redact.tidy()
+                assert not redact.holds("/gone")
+                if world.faults.plan:
+                    break  # it was through before the fault could strike
+            calls += 1
+        assert calls > 15
+
