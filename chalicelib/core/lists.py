@@ -59,18 +59,15 @@ def checked(body: bytes, parse: Callable[[str], T]) -> T:
     return parse(text)
 
 
-def refresh(shelf: Shelf, name: str, body: bytes, parse: Callable[[str], object]) -> bool:
-    """Stores a list that was fetched, if it is whole and differs from what is stored; whether it was stored.
+def refresh(shelf: Shelf, name: str, body: bytes, parse: Callable[[str], object]) -> None:
+    """Stores a list that was fetched, if it is whole. Storing it again does no harm.
 
     Raises:
         Damaged: nothing was stored.
-        Unavailable: what is stored cannot be reached; storing again does no harm.
+        Unavailable: nobody can say whether it was stored.
     """
     checked(body, parse)
-    if shelf.get(name) == body:
-        return False
     shelf.put(name, body)
-    return True
 
 
 @dataclass(frozen=True, slots=True)

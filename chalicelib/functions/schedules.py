@@ -69,8 +69,8 @@ def refresh_lists(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hand
     broken: list[Exception] = []
     for name, address, parse in lists:
         try:
-            if address and wiring.refresh_list(name, address, parse):
-                logger.info("a list is new", extra={"list": name})
+            if address:
+                wiring.refresh_list(name, address, parse)
         except (Damaged, Unavailable) as error:
             failed("a list could not be refreshed", error, list=name, line=getattr(error, "line", None))
             broken.append(error)
