@@ -197,7 +197,11 @@ def _template(name: str) -> "Template":
 
     # No template is ours but these: what is HTML is escaped, what is plain text needs no escaping.
     environment = jinja2.Environment(
-        autoescape=name.endswith(".html"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=name.endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     source = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
     return environment.from_string(source)
