@@ -277,6 +277,9 @@ PUBLIC = {
     ("HEAD", "/count.js"),
     ("GET", "/counter/{proxy+}"),
     ("HEAD", "/counter/{proxy+}"),
+    ("GET", "/reports/{account}/{user}/stop"),
+    ("HEAD", "/reports/{account}/{user}/stop"),
+    ("POST", "/reports/{account}/{user}/stop"),
     ("GET", "/status"),
     ("HEAD", "/status"),
     ("GET", "/v1/api"),
@@ -288,6 +291,7 @@ SURFACES = (
     pageviews.assets.scripts,
     pageviews.assets.monitors,
     pageviews.counters.shown,
+    pageviews.stopping.links,
     statistics.api,
 )
 ELSEWHERE = {"/", "/{proxy+}"}

@@ -15,7 +15,7 @@ from chalicelib.core.accounts import EmailReports, Roster, User
 from chalicelib.core.errors import Invalid, Uncertain
 from chalicelib.core.mail import Mail, Mailbox, Mailer, NotSent, Refused
 from chalicelib.observability import count, failed, logger
-from chalicelib.pageviews import reporting
+from chalicelib.pageviews import reporting, stopping
 from chalicelib.pageviews.report_periods import due
 
 SETTLED = 600
@@ -60,17 +60,23 @@ def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox) -> 
     if period is None:
         return
     figures = reporting.Figures(wiring.reports(), wiring.breakdowns())
-    report = reporting.gather(roster, user, period, figures, wiring.settings().support)
+    report = reporting.gather(roster, user, period, figures, wiring.settings().support, _stop(user))
     if report is None:
         return
     try:
         mail = reporting.compose(report, user, sender)
     except Invalid as error:
-        failed("a user's address is none", error, account=user.account, user=user.id)
+        failed("a report cannot be addressed", error, account=user.account, user=user.id)
         return
     claim = wiring.reporting().claim(user, period.end)
     if claim:
         _send(mail, user, claim, mailer)
+
+
+def _stop(user: User) -> str:
+    """The link that ends the user's reports, where the settings say where that would lead."""
+    url = wiring.settings().url
+    return stopping.link(wiring.secrets().own().signing, url, user, wiring.now()) if url else ""
 
 
 def _send(mail: Mail, user: User, claim: str, mailer: Mailer) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chalicelib.core.accounts import EmailReports, Roster, Site, SiteState, User
 from chalicelib.core.mail import Mail, Mailbox
 
-from . import breakdowns
+from . import breakdowns, stopping
 from .report_periods import Period
 from .requests_query import BreakdownQuery
 
@@ -84,7 +84,8 @@ class Report:
     often: str
     ending: str
     sites: list[Section]
-
+    stop: str = ""
+    """A link that ends it; empty for none."""
     nothing: str = NO_DATA
     """What stands in the place of an empty list."""
 
@@ -94,8 +95,11 @@ class Report:
         return f"Your Countless report for {self.title}"
 
 
-def gather(roster: Roster, user: User, period: Period, figures: Figures, support: str = "") -> Report | None:
-    """The report of a period; None if no site of the account had a visit in it. `support` is whom users ask for help.
+def gather(  # noqa: PLR0913, PLR0917 - what a report is made of
+    roster: Roster, user: User, period: Period, figures: Figures, support: str = "", stop: str = ""
+) -> Report | None:
+    """The report of a period; None if no site of the account had a visit in it. `support` is whom users ask for help,
+    `stop` a link that ends the reports.
 
     Raises:
         Unavailable: what was counted cannot be read now.
@@ -113,6 +117,7 @@ def gather(roster: Roster, user: User, period: Period, figures: Figures, support
         often=OFTEN[user.email_reports],
         ending=f"To have it come at other times, or no more, ask {asked}.",
         sites=sections,
+        stop=stop,
     )
 
 
@@ -123,7 +128,14 @@ def compose(report: Report, user: User, sender: Mailbox) -> Mail:
         Invalid: the user's address is none.
     """
     html = _template("report.html").render(report=report)
-    return Mail(sender, (Mailbox.read(user.email, "email"),), report.subject, as_text(report), html, HEADERS)
+    return Mail(
+        sender,
+        (Mailbox.read(user.email, "email"),),
+        report.subject,
+        as_text(report),
+        html,
+        {**HEADERS, **stopping.headers(report.stop)},
+    )
 
 
 def as_text(report: Report) -> str:

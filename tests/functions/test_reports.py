@@ -161,6 +161,7 @@ def test_a_report_says_what_was_visited_and_from_where(ann: Person, clock: Clock
     )
     clock.run(NEXT + timedelta(hours=1))
     (mail,) = post.sent
+    assert "List-Unsubscribe" not in mail.headers  # nobody said where a link would lead
     assert mail.subject == "Your Countless report for 9 Mar 2026 – 15 Mar 2026"  # noqa: RUF001
     assert [mailbox.address for mailbox in mail.to] == [ann.created.user.email]
     found = read(mail.mime())
@@ -507,6 +508,38 @@ def test_logs_say_what_happened_and_to_nobody_else_who_it_was(
     (line,) = [line for line in lines if "may not have been sent" in line]
     assert ann.created.account.id in line
     assert ann.created.user.email not in line
+
+
+def test_whoever_gets_reports_stops_them_by_a_link(  # noqa: PLR0917 - fixtures
+    ann: Person, clock: Clock, post: Post, pump: Pump, front: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a button, since programs load links ahead. A link made for another, changed, or old, is none."""
+    monkeypatch.setenv("COUNTLESS_URL", "https://count.example/")
+    wiring.settings.cache_clear()
+    clock.visit(ann, pump, ("/one", MONDAY, ""))
+    clock.run(NEXT + timedelta(hours=1))
+    (mail,) = post.sent
+    found = read(mail.mime())
+    link = found["list-unsubscribe"].strip("<>")
+    assert found["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+    text, html = shown(mail)
+    assert link in text
+    assert link.replace("&", "&amp;") in html
+    path = link.removeprefix("https://count.example")
+    number = ann.created.user.id
+    for wrong in (path.replace(f"/{number}/", f"/{number + 1}/"), path[:-1], path.partition("?")[0], f"{path}0"):
+        assert front.request("POST", wrong).status == 403
+    assert front.request("GET", path).status == 200
+    assert "<form method" in front.request("GET", path).text
+    assert user(ann).email_reports is EmailReports.WEEKLY
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for _ in range(2):
+        answer = front.request("POST", path, headers=form, body="List-Unsubscribe=One-Click")
+        assert (answer.status, "no more reports" in answer.text) == (200, True)
+        assert user(ann).email_reports is EmailReports.NEVER
+    clock.set(NEXT + timedelta(days=400))
+    assert front.request("POST", path).status == 403
+    wiring.settings.cache_clear()
 
 
 def test_a_report_travels_by_ses(

@@ -1,6 +1,6 @@
 """GoatCounter's endpoints: `/api/v0`, and what browsers ask for."""
 
-from . import assets, counters, counting, description, exports, figures, sites
+from . import assets, counters, counting, description, exports, figures, sites, stopping
 from .counting import pixels
 from .surface import LIMITS, api, blueprint
 
@@ -16,4 +16,5 @@ __all__ = [
     "figures",
     "pixels",
     "sites",
+    "stopping",
 ]
