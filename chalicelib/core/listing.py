@@ -131,7 +131,7 @@ class Tables:
             if span.last < first:
                 continue
             refs = [ref for ref in span.refs if ref.kinds & kind]
-            for window in _windows(self._load(span), units, first * units):
+            for window in _windows(self._load(span), units, max(first, span.first) * units):
                 found: Counter[int] = Counter()
                 for part in self._parts(refs):
                     counts = pick(part)
