@@ -10,6 +10,7 @@ import click
 
 from chalicelib.core import limits as core
 from infrastructure.audit import audit
+from infrastructure.care import erase, paths
 from infrastructure.keys import keys, limits_named
 from infrastructure.mail import mail
 from infrastructure.reaching import at_aws, reaching
@@ -109,4 +110,4 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
             click.echo(f"{name}: {moved} messages moved")
 
 
-COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail]
+COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail, paths, erase]

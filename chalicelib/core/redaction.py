@@ -686,14 +686,13 @@ def overdue(rollups: RollupStore, stream: str, cutoff: int) -> bool:
     return False
 
 
-def require_one_kind(names: Names, paths: Sequence[int], others: Sequence[str] = ()) -> None:
+def require_one_kind(paths: Iterable[str]) -> None:
     """Pages stay pages, and events stay events.
 
     Raises:
         Invalid: they are mixed.
     """
-    kinds = {names.path(path)[0].startswith("/") for path in paths} | {other.startswith("/") for other in others}
-    if len(kinds) > 1:
+    if len({path.startswith("/") for path in paths}) > 1:
         raise Invalid("Pages and events cannot become one another: pages begin with a slash, events do not.")
 
 
