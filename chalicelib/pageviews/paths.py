@@ -27,7 +27,7 @@ def page(path: str) -> str:
     path = path.strip()
     if not path or len(path) > _LONGEST or not storable(path):
         return path
-    path = _without_wrapping(_slashed(path)).rstrip("?&")
+    path = _without_wrapping(_slashed(path)).rstrip("?&/" + BLANKS)  # in one pass: what was behind one may be another
     path, _, query = path.partition("?")
     kept = _kept(query) if query else ""
     return _slashed(f"{path}?{kept}" if kept else path)
