@@ -13,6 +13,8 @@ Parameter = dict[str, Any]
 _MOMENT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?)?$"
 _PAGES = ["browsers", "systems", "locations", "languages", "sizes", "campaigns", "toprefs"]
 _JSON = "application/json"
+_PAGE_TYPES = ["text/html;charset=utf-8", "text/plain; charset=utf-8"]
+"""Of what is said to people who are refused."""
 _LIMIT_HEADERS = {
     "X-Rate-Limit-Limit": {"type": "integer", "description": "Requests a period."},
     "X-Rate-Limit-Remaining": {"type": "integer", "description": "How many of them are left."},
@@ -463,11 +465,11 @@ PATHS: dict[str, dict[str, Any]] = {
         )
     },
     "/count": {"get": _pixel("get"), "post": _pixel("post")},
-    "/counter/{path}.json": {"get": _counter("counter", [_JSON], ref("Counter"))},
+    "/counter/{path}.json": {"get": _counter("counter", [_JSON, *_PAGE_TYPES], ref("Counter"))},
     "/counter/{path}.{extension}": {
         "get": _counter(
             "show_counter",
-            ["text/html;charset=utf-8", "image/svg+xml", "image/png"],
+            [*_PAGE_TYPES, "image/svg+xml", "image/png"],
             _FILE,
             _within("extension", "string", "What to show it as.", enum=["html", "svg", "png"]),
             _query("no_branding", "string", "Anything leaves out who made the counter."),
