@@ -15,8 +15,9 @@ from .cells import SUMMARY, VISITS, Counts, Dimension, dimension_bit
 from .names import Names
 from .periods import DAY, Range
 from .reading import Reader, Snapshot
-from .reports import EVERY_PATH, PathFilter, by_path
+from .reports import EVERY_PATH, PathFilter
 from .segments import Kind
+from .sums import add, by_path, within
 
 _CAMPAIGN = 32
 """Where the campaign stands in a value of its dimension, above the referrer."""
@@ -85,7 +86,7 @@ class Breakdowns:
         def question(snapshot: Snapshot) -> list[Counted]:
             sums = Counter[int]()
             for table in _visits(snapshot, when, paths.resolve(snapshot.names)):
-                _add(sums, *_within(table, table.value, *when.hours))
+                add(sums, *within(table, table.value, *when.hours))
             return _ranked(sums, snapshot.names.texts[Kind.REF])
 
         return self._reader.answer(stream, question)
@@ -98,7 +99,7 @@ class Breakdowns:
             sums = Counter[int]()
             for table in _visits(snapshot, when, paths.resolve(snapshot.names)) if meant else ():
                 chosen = Counts(*(list(compress(column, map(meant.__contains__, table.value))) for column in table))
-                _add(sums, *_within(chosen, chosen.path, *when.hours))
+                add(sums, *within(chosen, chosen.path, *when.hours))
             ranked = _ranked(sums, snapshot.names.texts[Kind.PATH])
             return [Counted(path.id, path.text.partition("\0")[0], path.visits) for path in ranked]
 
@@ -129,7 +130,7 @@ def _by_day(snapshot: Snapshot, dimension: Dimension, when: Range, paths: Collec
         tables = (counts for part in parts for _, counts in by_path(part.values[dimension], paths))
     for table in tables:
         if table is not None:
-            _add(sums, *_within(table, table.value, first, last))
+            add(sums, *within(table, table.value, first, last))
     return sums
 
 
@@ -140,21 +141,6 @@ def _visits(snapshot: Snapshot, when: Range, paths: Collection[int] | None) -> I
             yield from (counts for _, counts in by_path(part.visits, paths))
         elif part.visits is not None:
             yield part.visits
-
-
-def _within(table: Counts, keys: Sequence[int], first: int, last: int) -> tuple[Sequence[int], Sequence[int]]:
-    """Of a table's rows the keys and counts whose time lies in between, without a look at each where all do."""
-    if not table.time or (min(table.time) >= first and max(table.time) <= last):
-        return keys, table.visits
-    inside = [first <= time <= last for time in table.time]
-    return list(compress(keys, inside)), list(compress(table.visits, inside))
-
-
-def _add(sums: Counter[int], keys: Sequence[int], counts: Sequence[int]) -> None:
-    """Adds counts by key. Most rows count 1, and those are added at the speed of C."""
-    sums.update(keys)
-    for key, count in compress(zip(keys, counts, strict=True), map((1).__ne__, counts)):
-        sums[key] += count - 1
 
 
 def _ranked(sums: dict[int, int], texts: Sequence[str]) -> list[Counted]:

@@ -3,18 +3,17 @@
 Every number is a number of visits: first views of a path in a session (page-view contract, sections 0.1 and 2).
 """
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Literal, NamedTuple
 
-from .cells import SUMMARY, VISITS, Counts
+from .cells import SUMMARY, VISITS
 from .names import OTHER, Names
 from .periods import DAY, Range, day_text, first_of_month
 from .reading import Reader, Snapshot
 from .segments import Kind
+from .sums import add, by_path, within
 
 Group = Literal["hour", "day", "week", "month"]
 
@@ -140,15 +139,15 @@ def _total(snapshot: Snapshot, when: Range, paths: PathFilter) -> Total:
     if wanted is None:
         for part in snapshot.parts(SUMMARY, first, last):
             if part.hours is not None:
-                _add(visits, part.hours.hour, part.hours.visits)
-                _add(events, part.hours.hour, part.hours.events)
+                add(visits, part.hours.hour, part.hours.visits)
+                add(events, part.hours.hour, part.hours.events)
     else:
         named_events = {path for path in wanted if _is_known_event(snapshot, path)}
         for part in snapshot.parts(VISITS, first, last, wanted):
             for path, counts in by_path(part.visits, wanted):
-                _add(visits, counts.time, counts.visits)
+                add(visits, counts.time, counts.visits)
                 if path in named_events:
-                    _add(events, counts.time, counts.visits)
+                    add(events, counts.time, counts.visits)
     series = _series({hour: count for hour, count in visits.items() if _within(hour, when)}, when)
     return Total(
         sum(day.daily for day in series),
@@ -177,7 +176,7 @@ def _hits(  # noqa: PLR0913 - as above
     tables = [part.visits for part in parts if part.visits is not None]
     counts = Counter[int]()
     for table in tables:
-        _add(counts, *_in_range(table, when))
+        add(counts, *within(table, table.path, *when.hours))
     ranked = sorted(
         (
             (count, path)
@@ -190,7 +189,7 @@ def _hits(  # noqa: PLR0913 - as above
     series: dict[int, Counter[int]] = {path: Counter() for path in chosen}
     for table in tables:
         for path, found in by_path(table, chosen):
-            _add(series[path], found.time, found.visits)
+            add(series[path], found.time, found.visits)
     hits = [_hit_list(snapshot, path, series[path], when, group) for _, path in ranked[:limit]]
     return HitLists(hits, sum(hit.count for hit in hits), len(ranked) > limit)
 
@@ -204,30 +203,6 @@ def _hit_list(snapshot: Snapshot, path: int, visits: Counter[int], when: Range, 
 def _within(hour: int, when: Range) -> bool:
     first, last = when.hours
     return first <= hour <= last
-
-
-def _add(counter: Counter[int], keys: Iterable[int], counts: Iterable[int]) -> None:
-    for key, count in zip(keys, counts, strict=True):
-        counter[key] += count
-
-
-def _in_range(table: Counts, when: Range) -> tuple[Sequence[int], Sequence[int]]:
-    """The paths and counts of a table that lie in a range, without a look at each where all do."""
-    first, last = when.hours
-    if not table.time or (min(table.time) >= first and max(table.time) <= last):
-        return table.path, table.visits
-    inside = [first <= time <= last for time in table.time]
-    return list(compress(table.path, inside)), list(compress(table.visits, inside))
-
-
-def by_path(table: Counts | None, paths: Collection[int]) -> Iterable[tuple[int, Counts]]:
-    """The rows of some paths, for each that has any: tables are sorted by path."""
-    if table is None:
-        return
-    for path in paths:
-        start, end = bisect_left(table.path, path), bisect_right(table.path, path)
-        if start < end:
-            yield path, Counts(*(column[start:end] for column in table))
 
 
 def _series(visits: dict[int, int], when: Range) -> list[Day]:

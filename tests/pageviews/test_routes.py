@@ -597,8 +597,11 @@ def test_a_century_is_the_longest_range_and_too_much_of_it_is_refused(newcomer: 
     assert len(json.loads(gzip.decompress(packed.body))["hits"]) == 20
 
 
-_ENDPOINTS = st.sampled_from(["/api/v0/paths", "/api/v0/stats/total", "/api/v0/stats/hits", "/api/v0/me", "/count"])
-_WORDS = st.sampled_from(["start", "end", "limit", "after", "group", "include_paths", "path_by_name", "p", "s", "e"])
+_STATS = ("total", "hits", "hits/1", "browsers", "toprefs", "campaigns/1", "toprefs/a/b", "sizes/phone")
+_ENDPOINTS = st.sampled_from(["/api/v0/paths", *(f"/api/v0/stats/{page}" for page in _STATS), "/api/v0/me", "/count"])
+_WORDS = st.sampled_from(
+    ["start", "end", "limit", "after", "offset", "group", "include_paths", "path_by_name", "p", "s", "e"]
+)
 
 
 @effort(max_examples=150, deadline=None)
