@@ -72,13 +72,14 @@ class Smtp:
 
     def send(self, mail: Mail) -> str:
         """Sends a mail; as `core.mail.Mailer`. Its id is the Message-ID that it travels with."""
-        number = make_msgid(domain=mail.sender.address.rpartition("@")[2])
+        _, _, domain = mail.sender.address.rpartition("@")
+        number = make_msgid(domain=domain)
         raw = mail.mime({"Date": formatdate(), "Message-ID": number})
         try:
             login = self._login()
         except Unavailable as error:
             raise NotSent("SMTP: the login cannot be read") from error
-        with self._connected() as server:
+        with self._connected(domain) as server:
             try:
                 if login:
                     server.login(login.user, login.password)
@@ -91,15 +92,19 @@ class Smtp:
         return number
 
     @contextmanager
-    def _connected(self) -> Iterator[smtplib.SMTP]:
-        """The server, over TLS. What it says to a farewell is of no importance any more."""
+    def _connected(self, domain: str) -> Iterator[smtplib.SMTP]:
+        """The server, over TLS. What it says to a farewell is of no importance any more.
+
+        It is greeted in the name of the sender's domain: a function has no name of its own, and to look for one takes
+        its time.
+        """
         where = self._server
         server: smtplib.SMTP | None = None
         try:
             if where.implicit:
-                server = smtplib.SMTP_SSL(where.host, where.port, timeout=PATIENCE, context=self._context)
+                server = smtplib.SMTP_SSL(where.host, where.port, domain, timeout=PATIENCE, context=self._context)
             else:
-                server = smtplib.SMTP(where.host, where.port, timeout=PATIENCE)
+                server = smtplib.SMTP(where.host, where.port, domain, timeout=PATIENCE)
                 server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
         except (smtplib.SMTPException, OSError) as error:

@@ -59,10 +59,7 @@ class Mailbox:
         if read is None:
             raise Invalid(fields={field: ["must be an e-mail address such as ann@example.com"]})
         local, _, domain = (read["plain"] or read["address"]).rpartition("@")
-        try:
-            domain = domain.encode("idna").decode()
-        except UnicodeError:
-            domain = ""
+        domain = _in_ascii(domain)
         written = f"{local}@{domain}"
         if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or len(written) > LONGEST_ADDRESS:
             raise Invalid(fields={field: ["must be an e-mail address such as ann@example.com"]})
@@ -71,6 +68,17 @@ class Mailbox:
     def __str__(self) -> str:
         """As a header shows it."""
         return str(Address(self.name, addr_spec=self.address))
+
+
+def _in_ascii(domain: str) -> str:
+    """A domain as the DNS has it; nothing if it has none. Names whose two standards differ (`straße` is `strasse` by
+    IDNA 2003 alone) have none: the mail would be somebody else's.
+    """
+    try:
+        written = domain.encode("idna")
+        return written.decode() if written.decode("idna") == domain.lower() else ""
+    except UnicodeError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

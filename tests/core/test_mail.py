@@ -60,6 +60,8 @@ def test_addresses_are_read(text: str, address: str, name: str) -> None:
         ".a@example.com",
         "é@example.com",
         "a@-b.example",
+        "a@straße.example",
+        "a@BÜCHER\u00ad.example",
         "a@b..example",
         "a@example.com, b@example.com",
         "a@example.com\nBcc: b@example.com",

@@ -475,6 +475,35 @@ def test_a_user_who_chooses_anew_while_it_is_due_gets_what_was_chosen(
     assert ann.get("/api/v0/me").json()["user"]["settings"]["email_reports"] == 1
 
 
+def test_what_was_chosen_meanwhile_outlasts_a_report_that_was_not_sent(
+    ann: Person, clock: Clock, post: Post, pump: Pump
+) -> None:
+    """The marker does not go back over the choice."""
+    clock.visit(ann, pump, ("/one", MONDAY, ""))
+    post.before = lambda: wiring.reporting().choose(user(ann), EmailReports.MONTHLY)
+    post.wrong = [NotSent("throttled")] * 3
+    clock.run(NEXT + timedelta(hours=1))
+    found = user(ann)
+    assert (found.email_reports, found.last_report_at) == (EmailReports.MONTHLY, clock.at)
+
+
+def test_an_address_that_nobody_has_confirmed_gets_no_mail(ann: Person, clock: Clock, post: Post, pump: Pump) -> None:
+    """It may be a stranger's."""
+    clock.visit(ann, pump, ("/one", MONDAY, ""))
+    clients.dynamodb().update_item(
+        TableName=wiring.settings().documents_table,
+        Key={
+            "pk": {"S": f"account#{ann.created.account.id}"},
+            "sk": {"S": f"user#{ann.created.user.id:010d}"},
+        },
+        UpdateExpression="SET email_verified = :no",
+        ExpressionAttributeValues={":no": {"BOOL": False}},
+    )
+    wiring.accounts().forget(ann.created.account.id)
+    clock.run(NEXT + timedelta(hours=1))
+    assert post.sent == []
+
+
 def test_nothing_is_sent_where_nothing_sends_mails(
     ann: Person, clock: Clock, pump: Pump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
