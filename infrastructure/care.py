@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -294,11 +294,11 @@ def _carried_out(site: Site, act: Act, **what: object) -> Done:
 
     redactions = wiring.redactions()
     wish = redactions.begin(site.stream, act, **what)
-    until = time.monotonic() + PATIENCE
+    until = monotonic() + PATIENCE
     while (done := redactions.done(site.stream, wish.id)) is None:
-        if time.monotonic() > until:
+        if monotonic() > until:
             raise click.ClickException(f"{wish.id} is still under way; it goes on by itself.")
-        time.sleep(POLL)
+        sleep(POLL)
     if done.error:
         raise click.ClickException(done.error)
     return done

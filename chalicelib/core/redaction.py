@@ -612,8 +612,9 @@ class Redaction:
         def counted(message: int, moment: int) -> bool:
             for ref in blocks.candidates(manifest.ids, moment, derived=True):
                 if ref.id not in held:
-                    held[ref.id] = blocks.unpack(require(self._rollups, self._stream, [ref.id])[ref.id])
-                if blocks.holds(held[ref.id], message):
+                    found = self._rollups.get(self._stream, [ref.id])  # those past the horizon end by themselves
+                    held[ref.id] = blocks.unpack(found[ref.id]) if found else None
+                if held[ref.id] is not None and blocks.holds(held[ref.id], message):
                     return True
             return False
 
