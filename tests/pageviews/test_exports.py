@@ -20,6 +20,7 @@ from chalicelib.core import listing
 from chalicelib.core.cells import Dimension
 from chalicelib.core.events import Hit
 from chalicelib.core.exporting import Chunk, Source
+from chalicelib.core.exports import Lost
 from chalicelib.core.folding import Folder
 from chalicelib.core.listing import Place, Tables, place, segments
 from chalicelib.core.log import Appender
@@ -416,5 +417,5 @@ def test_an_archive_that_was_begun_by_other_rules_is_begun_anew() -> None:
     stream = Stream()
     stream.append(hit())
     there = len(chunks(stream.archive(stream.place()))[0].data)
-    with pytest.raises(archive.Lost):
+    with pytest.raises(Lost):
         list(stream.archive(stream.place()).chunks(str(there + 1)))
