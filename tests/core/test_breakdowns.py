@@ -14,7 +14,9 @@ from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
 from chalicelib.core.names import ref_name, versioned
 from chalicelib.core.periods import DAY, HOUR, Range
+from chalicelib.core.redaction import Act
 from chalicelib.core.reports import EVERY_PATH, PathFilter
+from tests.core.redacting import Redactor
 from tests.core.world import START, Faults, Universe, struck
 from tests.dynamo import Dynamo
 
@@ -130,3 +132,29 @@ class TestBreakdowns:
             for ref, _ in _REFS:
                 found = breakdowns.paths(universe.stream, ref.upper(), when, paths)
                 assert _visits(found) == Counter(hit.path for hit in hours if hit.ref.lower() == ref.lower())
+
+    def test_what_was_purged_is_in_no_breakdown(self) -> None:
+        """Names that went with it are found by nobody; paths that were merged count as one."""
+        with struck(faults := Faults(aws=Dynamo())):
+            universe = Universe(f"acc/pageviews/breakdowns{next(_streams)}", faults=faults)
+            faults.enabled = False
+            page = Hit("/", "", False, "kept", "o", "", "Lynx", None, "NL", "", 0, START, 0, 0)
+            secret = page._replace(path="/secret", ref="only-here", browser="Rare", campaign="Gone", location="DE")
+            message = Message(1 << 40, START, universe.stream, False, (page, secret, page._replace(path="/b")))
+            universe.accept(message)
+            universe.deliver(0, [message])
+            universe.fold(1, sweep=True)
+            redact = Redactor(universe)
+            assert not redact(Act.PURGE, paths=(redact.path("/secret"),)).error
+            assert not redact(Act.MERGE, paths=(redact.path("/b"),), target=redact.path("/")).error
+            breakdowns = Breakdowns(universe.processes[2].reports._reader)
+            when, stream = Range(START - DAY, START + DAY), universe.stream
+            for paths in (EVERY_PATH, PathFilter(names=("/",))):
+                assert _visits(breakdowns.values(stream, Dimension.BROWSER, when, paths)) == {"Lynx": 2}
+                assert _visits(breakdowns.values(stream, Dimension.LOCATION, when, paths)) == {"NL": 2}
+                assert _visits(breakdowns.referrers(stream, when, paths)) == {"okept": 2}
+                assert _visits(breakdowns.paths(stream, "kept", when, paths)) == {"/": 2}
+                assert _visits(breakdowns.paths(stream, "only-here", when, paths)) == {}
+                assert _visits(breakdowns.campaigns(stream, when, paths)) == {}
+            for name in ("/secret", "/b", ""):
+                assert not breakdowns.referrers(stream, when, PathFilter(names=(name,)))
