@@ -34,7 +34,7 @@ UNSET = {
     "allow_embed": "",
 }
 """The settings of a new site."""
-once = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+once = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -298,6 +298,38 @@ def test_what_cannot_be_read_or_is_not_known_refuses_the_whole_request(
     reply = somebody.ask(method, ours(somebody), body=body, headers={"content-type": "application/json"})
     assert error(reply) == message
     assert found(somebody.get(ours(somebody))) == before
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(["a.b.example", "*"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["n", "s", "views", "x"]), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+keys = st.sampled_from(
+    ["settings", "setttings", "cname", "CNAME", "code", "link_domain", "user_defaults", "id", "x", ""]
+)
+inner_keys = st.sampled_from([*UNSET, *DEFAULTS, "x"])
+
+
+@once
+@given(st.dictionaries(keys, anything | st.dictionaries(inner_keys, anything, max_size=3), max_size=3), st.booleans())
+def test_no_body_breaks_anything(somebody: Person, body: Any, new: bool) -> None:
+    """It is taken or refused, in words for people; and what was refused has changed nothing."""
+    before = found(somebody.get(SITES))
+    method, path = ("PUT", SITES) if new else ("PATCH", ours(somebody))
+    reply = somebody.ask(method, path, json_body=body)
+    if reply.status == 200:
+        assert found(somebody.get(f"{SITES}/{reply.json()['id']}")) == reply.json()
+    else:
+        assert (reply.status, len(reply.json())) == (400, 1)
+        assert found(somebody.get(SITES)) == before
 
 
 def test_patch_keeps_what_is_not_named_and_post_begins_anew(person: Person) -> None:
