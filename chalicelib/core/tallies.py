@@ -64,7 +64,7 @@ def _known(snapshot: Snapshot, spellings: Sequence[str]) -> int | None:
     """The id of the first of these that the stream knows."""
     wanted = {spelling.lower(): rank for rank, spelling in reversed(list(enumerate(spellings)))}
     best: tuple[int, int] | None = None
-    for i, name in enumerate(snapshot.names.texts[Kind.PATH], 1):
+    for i, name in snapshot.names.live(Kind.PATH):
         rank = wanted.get(name.partition("\0")[0].lower())
         if rank is not None and (best is None or rank < best[0]):
             best = rank, i
