@@ -1,5 +1,6 @@
 """Redactions for tests: asks for them, works on them through crashes, and looks for what was to go in all that is
-stored."""
+stored.
+"""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -122,7 +123,8 @@ class Redactor:
 
     def stored(self) -> Iterator[bytes]:
         """Everything that the tables hold of the stream, decompressed: the log, originals of merged segments, the
-        manifest, every part, bots, the book."""
+        manifest, every part, bots, the book.
+        """
         stream = self.universe.stream
         for item in wiring.log().read(stream, 0):
             yield zlib.decompress(item.data[6:])

@@ -158,7 +158,7 @@ def test_an_erased_visitor_leaves_nothing_behind_and_comes_again_as_a_new_one() 
         world.fold(0, sweep=False)
         send(world, PAGE._replace(path="/b", session=key + 1, previous=key), bots=(Bot("/", START, 1, "Mozilla X"),))
         before = redact.rows()
-        assert key in redact.keys()
+        assert key in redact
         done = redact(Act.ERASE, keys=(key, key + 1), agent=agent_key("Mozilla X"))
         assert done.removed == 3
         redact.tidy()
@@ -276,7 +276,8 @@ def test_a_path_that_is_gone_when_its_turn_comes_ends_in_a_plain_sentence() -> N
         second = redact.redactions.begin(world.stream, Act.MERGE, paths=(2,), target=1)
         redact.work()
         done = redact.redactions.done(world.stream, second.id)
-        assert done and done.error == "The path that others are to be merged into is not there any more."
+        assert done
+        assert done.error == "The path that others are to be merged into is not there any more."
         assert redact.redactions.done(world.stream, first.id)
         agrees(world)
 
@@ -379,16 +380,11 @@ def _wish(
 ) -> tuple[dict[str, Any], Callable[[Row], Row | None]] | None:
     """What a drawn wish asks for, and what becomes of an event by it, in plain words."""
     act, name, extent = drawn
+    if act in (Act.RETAIN, Act.ERASE):
+        return _general(universe, act, extent)
     paths = {
         text.partition("\0")[0].lower(): (i, text.partition("\0")[0]) for i, text in redact.names().live(Kind.PATH)
     }
-    if act is Act.RETAIN:
-        end = universe.now - extent
-        return {"end": end}, lambda row: None if row.at <= end else row
-    if act is Act.ERASE:
-        segments = universe.segments()
-        mine = {touched.number for s in segments for touched in s.sessions if extent in (touched.key, touched.previous)}
-        return {"keys": (extent,)}, lambda row: None if row.session in mine else row
     if name.lower() not in paths:
         return None
     path, text = paths[name.lower()]
@@ -442,6 +438,16 @@ def _history(script: list[tuple[str, Any, Any]], segment_hits: int, read: int) -
         agrees(world)
         world.deliver(1, [m for m in world.accepted.values() if world.now - m.accepted < 29 * DAY])
         assert redact.rows() == rows, "a second delivery brings nothing back"
+
+
+def _general(universe: Universe, act: Act, extent: int) -> tuple[dict[str, Any], Callable[[Row], Row | None]]:
+    """The same for wishes that name no path."""
+    if act is Act.RETAIN:
+        end = universe.now - extent
+        return {"end": end}, lambda row: None if row.at <= end else row
+    segments = universe.segments()
+    mine = {touched.number for s in segments for touched in s.sessions if extent in (touched.key, touched.previous)}
+    return {"keys": (extent,)}, lambda row: None if row.session in mine else row
 
 
 def _redact(world: Universe, redact: Redactor, wanted: Any, plan: list[tuple[int, int, bool]]) -> None:
@@ -533,4 +539,3 @@ def test_a_redaction_survives_a_crash_at_every_single_call() -> None:
                     break  # it was through before the fault could strike
             calls += 1
         assert calls > 15
-
