@@ -266,9 +266,9 @@ class Roster:
         return None if first.id == site.id else first.id
 
     def family(self, site: Site) -> list[Site]:
-        """The site, and then its direct children by code: what a request to the site may see of sites."""
-        children = [child for child in self.sites() if self.parent(child) == site.id]
-        return [site, *sorted(children, key=lambda child: child.code)]
+        """One of these sites, and then its direct children by code: what a request to the site may see of sites."""
+        first, *others = self.sites()
+        return [site, *sorted(others if first.id == site.id else (), key=lambda child: child.code)]
 
     def site(self, code: str | None, host: str) -> Site | None:
         """The site that a request means: by code, else by host, else the account's only or first one.
