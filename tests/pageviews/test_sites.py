@@ -18,6 +18,7 @@ from chalicelib.core import passwords
 from chalicelib.core.accounts import EVERYTHING, Permission
 from chalicelib.pageviews import sites as rules
 from chalicelib.pageviews.user_settings import DEFAULTS
+from tests.endpoints import ENDPOINTS, PAGEVIEWS
 from tests.front import FrontDoor, Reply
 from tests.people import Person, address, settle
 
@@ -633,6 +634,16 @@ def test_the_figures_of_a_public_site_are_everybodys_and_those_of_a_secret_one_n
     for query in ("", "?access-token=opensesame1"):
         assert asked(person, path + query).status == 401
     assert "opensesame1" not in logged.getvalue()
+
+
+def test_every_kind_of_figures_of_a_public_site_is_everybodys(person: Person) -> None:
+    """Whatever asks for the permission to read statistics, and nothing else."""
+    assert patch(person, public="public").status == 200
+    for endpoint in ENDPOINTS:
+        if endpoint.protocol is PAGEVIEWS:
+            reply = endpoint.ask(person, None, endpoint.parameters(person))
+            expected = endpoint.status if endpoint.permission is Permission.STATS else 401
+            assert (str(endpoint), reply.status) == (str(endpoint), expected)
 
 
 def test_a_secret_is_not_logged_where_something_breaks(
