@@ -1,7 +1,8 @@
 """What an export costs: processor time a row and memory, from the rows in hand to the hash of the file.
 
-`python -m infrastructure.bench.exporting ROWS` measures in a process of its own, whose memory is nobody else's. Jobs
-are in memory and the file is on disk, so that what is measured is our own work.
+`python -m infrastructure.bench.exporting ROWS` measures in a process of its own, whose memory is nobody else's;
+`… LOG HEAD EVENT` does so for page views, from a log that `year` has written. Jobs are in memory and files are on disk,
+so that what is measured is our own work.
 """
 
 import json
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.core.errors import Conflict
-from chalicelib.core.exporting import Exporter, Outcome
+from chalicelib.core.exporting import Exporter, Outcome, Source
 from chalicelib.core.exports import Exports, Job, Look, Ports, State
+from chalicelib.core.listing import Place
 from chalicelib.core.pages import Page
 from chalicelib.core.statistics import Rows
 from chalicelib.statistics.exports import Csv
@@ -49,11 +51,30 @@ class Cost:
 
 
 def measure(rows: int) -> Cost:
-    """Makes an export of so many rows in a fresh process."""
-    command = [sys.executable, "-m", "infrastructure.bench.exporting", str(rows)]
+    """Makes an export of so many values of statistics in a fresh process."""
+    return Cost(**_fresh("infrastructure.bench.exporting", str(rows)))
+
+
+def measure_views(days: int, a_day: int) -> Cost:
+    """Makes an export of all page views of a site that has so many days of them, in a fresh process."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = str(Path(folder) / "log")
+        end = _fresh("infrastructure.bench.year", log, str(days), str(a_day))
+        return measure_log(Path(log), Place(**end))
+
+
+def measure_log(log: Path, end: Place) -> Cost:
+    """The same, of a log that `year` has written, up to a place in it."""
+    return Cost(**_fresh("infrastructure.bench.exporting", str(log), str(end.head), str(end.event)))
+
+
+def _fresh(module: str, *arguments: str) -> dict[str, Any]:
+    """What a module says in a process of its own."""
+    command = [sys.executable, "-m", module, *arguments]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)  # noqa: S603
-    return Cost(**json.loads(done.stdout))
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 class _Jobs:
@@ -146,25 +167,36 @@ def _months(rows: int) -> Iterator[Rows]:
         yield Rows(str(number + DAYS), made[number // DAYS % MONTHS])
 
 
-def _main(rows: int) -> dict[str, Any]:
+def _values(rows: int) -> dict[str, Any]:
+    months = _months(rows)
+    first = next(months)
+
+    def read(_after: str) -> Iterator[Rows]:
+        yield first
+        yield from months
+
+    return _timed(Csv(read))
+
+
+def _timed(source: Source) -> dict[str, Any]:
+    """What making a file of a source costs."""
     with tempfile.TemporaryDirectory() as folder:
         jobs = _Jobs()
         ports = Ports(jobs, _Files(Path(folder) / "file"), _Queue(), time.time)
-        job = Exports(ports).begin("account", "statistics", "file.csv.gz", {}, time.time())
-        months = _months(rows)
-        first = next(months)
+        job = Exports(ports).begin("account", "any", "file.csv.gz", {}, time.time())
         started = time.process_time()
-
-        def read(_after: str) -> Iterator[Rows]:
-            yield first
-            yield from months
-
-        outcome = Exporter(ports).run(job, lambda _: Csv(read), lambda: PLENTY)
+        outcome = Exporter(ports).run(job, lambda _: source, lambda: PLENTY)
         seconds = time.process_time() - started
         done = jobs.job
         if outcome is not Outcome.DONE or done is None or done.state is not State.FINISHED:
             raise RuntimeError(f"the export came to {outcome}")
         return {"rows": done.rows, "size": done.size, "seconds": seconds, "memory": _memory()}
+
+
+def _views(path: Path, end: Place) -> dict[str, Any]:
+    from .year import source  # noqa: PLC0415 - what it loads is no part of an export of values
+
+    return _timed(source(path, end))
 
 
 def _memory() -> int:
@@ -179,4 +211,8 @@ def _memory() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_main(int(sys.argv[1]))))
+    if len(sys.argv) == 2:
+        cost = _values(int(sys.argv[1]))
+    else:
+        cost = _views(Path(sys.argv[1]), Place(int(sys.argv[2]), int(sys.argv[3])))
+    sys.stdout.write(json.dumps(cost) + "\n")

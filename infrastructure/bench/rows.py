@@ -6,7 +6,7 @@ from . import exporting, race, timing, workloads
 from .meter import Bill
 from .race import HITS, WRITERS, Standing
 from .table import Row, shown
-from .workloads import BUSY, CALM, QUIET, Looks, Outcome
+from .workloads import BUSY, CALM, QUIET, YEAR_A_DAY, Looks, Outcome
 
 LOG_UNITS, BUSY_UNITS, QUIET_UNITS = 0.05, 0.10, 1.2
 """Write units a page view, log and folds: real log in batches of 1,000; a day of 1M lone views; a day of 50."""
@@ -19,6 +19,7 @@ IMPORT = 1.25
 EXPORTED, EXPORT_MEMORY = 10, 128
 """Microseconds of processor time a row of an export, so 100,000 rows a second; and MB for any number of rows."""
 EXPORT_ROWS = 1_000_000
+YEAR = 365
 
 UNITS = "write units a page view"
 
@@ -41,17 +42,20 @@ def counted(*, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
     yield from look_rows("30 days", workloads.dashboard(30), MONTH_CALLS)
     if not quick:
         say("a dashboard over a year: a minute or two")
-        yield from look_rows("a year of 1M views", workloads.dashboard(365), YEAR_CALLS)
+        yield from look_rows("a year of 1M views", workloads.dashboard(YEAR), YEAR_CALLS)
 
 
-def timed(say: Callable[[str], None]) -> Iterator[Row]:
+def timed(*, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
     """What depends on the machine."""
     say("processor time")
     used = timing.processor()
     yield Row("Processor time a page view, batches of 500: request body to packed segment", used.packed, "µs", PACKED)
     yield Row("… with the fold", used.folded, "µs", FOLDED)
     say(f"an export of {EXPORT_ROWS:,} rows")
-    yield from export_rows(exporting.measure(EXPORT_ROWS))
+    yield from export_rows("values", exporting.measure(EXPORT_ROWS))
+    if not quick:
+        say("an export of a year of page views: a minute or two")
+        yield from export_rows("page views", exporting.measure_views(YEAR, YEAR_A_DAY))
     say("imports")
     fresh = timing.imports()
     base = f"{fresh.base * 1000:.0f} ms"
@@ -110,9 +114,9 @@ def race_rows(standing: Standing) -> Iterator[Row]:
     yield Row("… hence page views a second", standing.rate * HITS)
 
 
-def export_rows(cost: exporting.Cost) -> Iterator[Row]:
+def export_rows(kind: str, cost: exporting.Cost) -> Iterator[Row]:
     """A large export."""
-    what = f"Processor time a row of an export of {cost.rows:,}: CSV, gzip 6, SHA-256"
+    what = f"Processor time a row of an export of {cost.rows:,} {kind}: CSV, gzip 6, SHA-256"
     note = f"{cost.rate:,.0f} rows a second"
     yield Row(what, cost.seconds / cost.rows * 1e6, "µs", EXPORTED, note)
     yield Row("… memory of the whole process, without AWS's clients", cost.memory / 1e6, "MB", EXPORT_MEMORY)

@@ -25,7 +25,8 @@ def _falling(count: int) -> list[float]:
 class Traffic:
     """An endless supply of views; the same for the same seed."""
 
-    def __init__(self, paths: int, seed: int = 1) -> None:
+    def __init__(self, paths: int, seed: int = 1, *, listed: bool = False) -> None:
+        """`listed`: exports may list each of them."""
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._paths = [f"/articles/{2000 + rank % 26}/{rank:05}-a-title" for rank in range(paths)]
         self._titles = {path: f"What there is to say about {path[-13:-8]}" for path in self._paths}
@@ -33,6 +34,7 @@ class Traffic:
         agents = [(browser, system) for browser in BROWSERS for system in SYSTEMS]
         self._agents = self._random.sample(agents, 60)
         self._recent: list[int] = [1]
+        self._listed = listed
 
     def hits(self, moments: Sequence[int]) -> list[Hit]:
         """One view for each moment."""
@@ -59,6 +61,7 @@ class Traffic:
                 width,
                 at,
                 *self._visitor(),
+                self._listed,
             )
             for path, (browser, system), (ref, scheme), place, language, width, at in views
         ]

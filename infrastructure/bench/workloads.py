@@ -155,7 +155,12 @@ class Looks:
 
 def dashboard(days: int, a_day: int = YEAR_A_DAY) -> Looks:
     """Fills a site for so many days, of which the last is today, and looks at all of them."""
-    world, traffic = World(TODAY - (days - 1) * DAY), Traffic(PATHS)
+    return looked(*filled(days, a_day), days)
+
+
+def filled(days: int, a_day: int = YEAR_A_DAY) -> tuple[World, Traffic]:
+    """A site after so many days of traffic, in the middle of the last of them; and where more comes from."""
+    world, traffic = World(TODAY - (days - 1) * DAY), Traffic(PATHS, listed=True)
     for midnight in range(TODAY - (days - 1) * DAY, TODAY + 1, DAY):
         moments = traffic.day(midnight, a_day)
         for start in range(0, len(moments), MAX_HITS):
@@ -165,10 +170,12 @@ def dashboard(days: int, a_day: int = YEAR_A_DAY) -> Looks:
                 world.append(STREAM, [traffic.batch(STREAM, batch)])
         if midnight < TODAY:
             world.sweep(STREAM)
-    return _look(world, traffic, Range(TODAY - (days - 1) * DAY, TODAY + DAY - 1))
+    return world, traffic
 
 
-def _look(world: World, traffic: Traffic, when: Range) -> Looks:
+def looked(world: World, traffic: Traffic, days: int) -> Looks:
+    """Looks at so many days of a site that was filled."""
+    when = Range(TODAY - (days - 1) * DAY, TODAY + DAY - 1)
     process = world.reader()
     cold = _asked(world, process, when)
     other = world.reader()
