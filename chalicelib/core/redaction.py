@@ -27,7 +27,7 @@ from .cells import unpack as unpack_part
 from .errors import BrokenLog, Conflict, Invalid
 from .events import Bot
 from .folding import Folder, Redacted
-from .log import load_names, read_manifest, require, tail
+from .log import SEGMENT_LIFE, load_names, read_manifest, require, tail
 from .manifest import Manifest, Period, periods_from, periods_to
 from .names import Names
 from .periods import month_of, span_of
@@ -463,7 +463,8 @@ class Redaction:
             orders=Orders(renamed=notes.renamed, forgotten=sorted(self._wish.keys)),
         )
         try:
-            self._log.put(self._stream, number, marker.pack(), None)
+            ends = max(int(self._now()), clock) + SEGMENT_LIFE
+            self._log.put(self._stream, number, marker.pack(), ends)
         except Conflict:
             return False  # somebody appended meanwhile, or this very call did
         return self._marked(number)

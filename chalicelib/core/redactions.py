@@ -28,6 +28,8 @@ STALE = 1200
 """Seconds after which no function that began before a redaction was through can still run: Lambda allows 900."""
 LONGEST_DELAY = 900
 """Seconds for which a queue may hold a message back; what is due later, the hourly schedule asks for."""
+LATE = 2 * 86400
+"""Seconds after which a redaction that is not through is a case for an operator."""
 REMEMBERED = 20
 """Of so many that are done it is known what became of them."""
 _LOOKS = 10
@@ -189,6 +191,14 @@ class Redactions:
             Unavailable: the queue did not hear of it. The hourly schedule asks again.
         """
         self._ports.queue.ask(stream)
+
+    def late(self, stream: str) -> bool:
+        """Whether a redaction has been under way for so long that somebody has to look why.
+
+        Meanwhile no old segments of the stream are merged, and they end by themselves 60 days after they were written.
+        """
+        running = (self._ports.books.get(stream) or Book()).running
+        return running is not None and running.asked_at + LATE < self._ports.clock()
 
     def tend(self, stream: str) -> bool:
         """Asks again for what is due, if nobody is at it; whether it did."""

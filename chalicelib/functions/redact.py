@@ -127,6 +127,9 @@ def ask_redactions(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda han
     for site in _sites():
         try:
             wiring.redactions().tend(site.stream)
+            if wiring.redactions().late(site.stream):
+                logger.error("a redaction does not come to an end", extra={"stream": site.stream})
+                metrics.add_metric(name="RedactionsLate", unit="Count", value=1)
         except Exception:
             logger.exception("redactions could not be asked for", extra={"stream": site.stream})
 

@@ -142,7 +142,7 @@ class Redactor:
         """Whether anything that is stored holds a text."""
         return any(text.encode() in data for data in self.stored())
 
-    def keys(self) -> set[int]:
+    def session_keys(self) -> set[int]:
         """The session keys that log and checkpoint hold."""
         stream = self.universe.stream
         found = set()
