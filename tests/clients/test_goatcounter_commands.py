@@ -11,6 +11,7 @@ import os
 import random
 import secrets
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.goatcounter import BATCH, Commands
-from tests.clients.people import FIREFOX, Person
-from tests.clients.stack import Aws, Service
+from tests.clients.people import FIREFOX, People, Person
+from tests.clients.stack import Aws, Service, until
 
 HEADER = [
     *("2Path", "Title", "Event", "UserAgent", "Browser", "System", "Session", "Bot"),
@@ -86,6 +87,50 @@ def test_row_70_importing_an_exported_file_reproduces_its_visits(hurried: Servic
     person.sees(visits(rows), IN_JANUARY)
 
 
+def downloaded(person: Person) -> bytes:
+    """The file of a new export of all of a person's page views."""
+    made = person.ask("POST", "/api/v0/export", "{}")
+    assert made.status == 202
+    where = f"/api/v0/export/{made.json()['id']}"
+    until("the export is finished", lambda: person.figures(where)["finished_at"] is not None)
+    return person.get(f"{where}/download").body
+
+
+def counted(person: Person) -> dict[str, int]:
+    """Counts some page views of sessions that come again; the visits by path."""
+    chance = random.Random(7)
+    hits = []
+    for number in range(BATCH):
+        at = (BEGINNING + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        hits.append(
+            {
+                "path": f"/{chance.randrange(12)}?q={chance.randrange(3)}",
+                "title": 'A "title", said',
+                "session": str(chance.randrange(60)),
+                "user_agent": FIREFOX,
+                "ref": "https://example.com/a",
+                "location": "NL",
+                "size": "1920",
+                "created_at": at,
+            }
+        )
+    assert person.count(*hits).status == 202
+    expected = Counter(path for path, _ in {(hit["path"], hit["session"]) for hit in hits})
+    person.sees(dict(expected), IN_JANUARY)
+    return dict(expected)
+
+
+def test_row_70_what_one_site_has_exported_another_imports(hurried: Service, people: People, person: Person) -> None:
+    """Through the file alone, every visit is there again."""
+    expected, other = counted(person), people.settle()
+    lines = gzip.decompress(downloaded(person)).decode().splitlines(keepends=True)
+    command = Commands(own(hurried, other), other.token)
+    assert command.import_csv(lines) == BATCH
+    other.sees(expected, IN_JANUARY)
+    rows, again = (list(csv.reader(text)) for text in (lines, gzip.decompress(downloaded(other)).decode().splitlines()))
+    assert [row[:2] + row[12:] for row in rows] == [row[:2] + row[12:] for row in again]
+
+
 def test_row_70_the_dashboard_command_completes(hurried: Service, person: Person) -> None:
     """Ten requests at four a second, and what is refused is asked for again at once, which must not use up the hour."""
     hits = [
@@ -146,6 +191,18 @@ def test_row_70_the_import_binary_completes(hurried: Service, person: Person, tm
     printed = run(hurried, person, "import", str(file))
     assert f"{len(rows)} rows" in printed
     person.sees(visits(rows), IN_JANUARY)
+
+
+@needs_binary
+def test_row_70_the_import_binary_reads_what_was_exported(
+    hurried: Service, people: People, person: Person, tmp_path: Path
+) -> None:
+    """A file from one site goes into another as it is."""
+    expected, other = counted(person), people.settle()
+    file = tmp_path / "export.csv.gz"
+    file.write_bytes(downloaded(person))
+    assert f"{BATCH} rows" in run(hurried, other, "import", str(file))
+    other.sees(expected, IN_JANUARY)
 
 
 @needs_binary
