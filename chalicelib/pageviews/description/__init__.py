@@ -5,6 +5,6 @@ are, and the answers of requests that are made from it to what it says.
 """
 
 from .document import Where, document
-from .page import page
+from .page import Page, page
 
-__all__ = ["Where", "document", "page"]
+__all__ = ["Page", "Where", "document", "page"]

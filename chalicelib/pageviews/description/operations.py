@@ -480,7 +480,7 @@ PATHS: dict[str, dict[str, Any]] = {
         "get": {
             "tags": ["Browsers"],
             "operationId": "script",
-            "summary": "The script for pages, which asks for `/count`",
+            "summary": "The script for pages, which counts their views",
             "produces": ["text/javascript; charset=utf-8"],
             "parameters": [
                 {"name": "If-None-Match", "in": "header", "type": "string", "description": "A known `ETag`."}

@@ -1,10 +1,11 @@
 """What the API says of itself: `/api.json` for programs, `/api2.html` for people."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from chalicelib import web, wiring
 from chalicelib.pageviews import responses
-from chalicelib.pageviews.description import Where, document, page
+from chalicelib.pageviews.description import Page, Where, document, page
 from chalicelib.pageviews.responses import Said
 
 from .surface import api
@@ -29,13 +30,18 @@ def describe(request: web.Request) -> Said:
 def show(request: web.Request) -> Said:
     """The same as a page."""
     where = _where(request)
-    shown = page(document(where, _VERSION), f"{where.base}/api.json")
+    shown = _page(where)
     headers = {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": shown.policy,
         "Referrer-Policy": "no-referrer",
     }
     return Said(200, shown.html, {**_CACHED, **headers})
+
+
+@lru_cache(maxsize=16)
+def _page(where: Where) -> Page:
+    return page(document(where, _VERSION), f"{where.base}/api.json")
 
 
 def _where(request: web.Request) -> Where:
