@@ -68,15 +68,47 @@ def test_the_demo_counts_two_page_views_and_imports_a_log(service: Service) -> N
 
 def test_pages_count_by_script_or_picture(service: Service) -> None:
     """Both addresses answer with a pixel to a browser; the script adds the path."""
-    addresses = [
-        re.findall(r'"(https://stats\.example\.com/count[^"]*)"', block(tag))[0] for tag in ("<script", "<img")
-    ]
-    for address, query in zip(addresses, ("?p=/by/script", ""), strict=True):
-        target = address.replace(THEIRS, service.url) + query
-        answer = httpx.get(target, headers={"User-Agent": FIREFOX})
+    snippet = block("<script")
+    endpoint, script, picture = re.findall(r'"(https://stats\.example\.com/count[^"]*)"', snippet)
+    for address in (f"{endpoint}?p=/by/script", picture):
+        answer = httpx.get(address.replace(THEIRS, service.url), headers={"User-Agent": FIREFOX})
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
-    by_name = {"path_by_name": "true", "include_paths": "/by/script,/the/path"}
+    served = httpx.get(script.replace(THEIRS, service.url))
+    assert (served.status_code, served.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    by_name = {"path_by_name": "true", "include_paths": "/by/script,/this-page"}
     until("both are seen", lambda: service.total(**by_name) == 2, patience=10)
+
+
+@needs_curl
+def test_a_site_is_made_and_shown_to_whoever_knows_its_secret(service: Service) -> None:
+    """And its counter, once that is on."""
+    [make] = commands(block('"cname": "shop.example.com"'))
+    made = json.loads(_run(make, service))
+    assert (made["cname"], made["parent"]) == ("shop.example.com", service.keys["site_id"])
+    [secret] = [text for text in code() if text.startswith('{"settings": {"public": "secret"')]
+    [counter] = [text for text in code() if text.startswith('{"settings": {"allow_counter"')]
+    for settings in (secret, counter):
+        changed = service.request("PATCH", f"sites/{made['id']}", content=settings)
+        assert changed.status_code == 200, changed.text
+    at, host = f"{service.url}/s/{made['code']}", {"Host": "shop.example.com"}
+    assert "/api/v0/stats/*?access-token=opensesame1" in code()
+    wanted = {"access-token": "opensesame1"}
+    assert httpx.get(f"{service.url}/api/v0/stats/total", params=wanted, headers=host).json()["total"] == 0
+    assert httpx.get(f"{at}/api/v0/stats/total").status_code == 401
+    [path] = [text for text in code() if text.startswith("/counter/%2F")]
+    found = httpx.get(f"{at}{path}")
+    assert (found.status_code, found.headers["content-type"]) == (404, "image/svg+xml")  # nobody was there yet
+
+
+@needs_curl
+def test_page_views_are_exported(service: Service) -> None:
+    """Asked for, watched and loaded as the text says."""
+    [export] = commands(block('{"format": "csv"}'))
+    asked = json.loads(_run(export, service))
+    show = f"export/{asked['id']}"
+    until("it is finished", lambda: service.request("GET", show).json()["finished_at"] is not None)
+    rows = gzip.decompress(service.request("GET", f"{show}/download").content).decode().splitlines()
+    assert rows[0].startswith("2Path,Title,Event,")
 
 
 @needs_curl
