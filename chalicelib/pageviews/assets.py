@@ -13,7 +13,7 @@ from chalicelib.core.limits import duration
 
 from .responses import TEXT, Said, dumps
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 """The service's: a function on Lambda has no package metadata to look it up in."""
 _STATIC = Path(__file__).parent / "static"
 FROZEN = (
