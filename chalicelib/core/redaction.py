@@ -14,6 +14,7 @@ either conditional or under a name that nobody else has. Event ids stay, and so 
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -624,43 +625,46 @@ class Redaction:
     # --- the end of a stream ----------------------------------------------------------------------------------
 
     def _seal(self) -> bool:
-        """Seals the log, and deletes all that it was."""
-        expires = int(self._now()) + SEAL_LIFE
-        while not self.notes.marker:
-            last = Segment(0, 0)
-            head = cursor = 0
-            while items := self._log.read(self._stream, after=cursor, at_most=self._read_bytes):
-                for segment, _ in tail(items, head):
-                    last, head = segment, segment.number
-                cursor = max(head, items[-1].number)
-            if last.sealed:
-                self.notes.marker = last.number
-                break
-            number = head + 1
-            seal = Segment(
-                number, number, last.epoch + 1, last.next_event, last.next_session, orders=Orders(sealed=True)
-            )
-            try:
-                self._log.put(self._stream, number, seal.pack(), expires)
-            except Conflict:
-                continue
-            self.notes.marker = number
-        self._write_down()
-        whole = Segment(self.notes.marker, 1, 1 << 31, orders=Orders(sealed=True))
-        self._log.overwrite(self._stream, 1, whole.pack(), expires)
+        """Seals the log, and deletes all that it was, piece by piece."""
+        notes = self.notes
+        if not notes.marker:
+            notes.marker = self._put_seal()
+            return False
+        if notes.phase == "clean":
+            self._rollups.remove(self._stream, self._rollups.stored(self._stream))
+            self._outside.drop_bots(self._stream, None)
+            self._outside.withdraw(self._stream)
+            self._outside.drop_bodies(self._stream, None)
+            return True
+        # The first segment covers all there was, so that whoever begins to read finds the seal. The manifest goes
+        # before the others do: with it one would begin to read behind the first.
+        whole = Segment(notes.marker, 1, 1 << 31, orders=Orders(sealed=True))
+        self._log.overwrite(self._stream, 1, whole.pack(), int(self._now()) + SEAL_LIFE)
         while manifest := self._rollups.manifest(self._stream):
             self._rollups.drop(self._stream, manifest[0])
-        while items := self._log.read(self._stream, after=1, at_most=self._read_bytes):
-            mine = [item.number for item in items if item.number != self.notes.marker]
-            for number in mine:
-                self._log.delete(self._stream, number)
-            if not mine:
-                break
-        self._rollups.remove(self._stream, self._rollups.stored(self._stream))
-        self._outside.drop_bots(self._stream, None)
-        self._outside.withdraw(self._stream)
-        self._outside.drop_bodies(self._stream, None)
-        return True
+        items = self._log.read(self._stream, after=1, at_most=self._read_bytes)
+        gone = [item.number for item in items if item.number != notes.marker]
+        for number in gone:
+            self._log.delete(self._stream, number)
+        if not gone:
+            notes.phase = "clean"
+        return False
+
+    def _put_seal(self) -> int:
+        """The number of the seal, behind all there is."""
+        while True:
+            manifest = read_manifest(self._rollups, self._stream)
+            last = Segment(manifest.watermark, 1, manifest.epoch, manifest.next_event, manifest.next_session)
+            for segment, _ in tail(self._log.read(self._stream, after=last.number), last.number):
+                last = segment
+            if last.sealed:
+                return last.number
+            number, expires = last.number + 1, int(self._now()) + SEAL_LIFE
+            seal = Segment(number, number, last.epoch + 1, last.next_event, last.next_session)
+            seal.orders = Orders(sealed=True)
+            with suppress(Conflict):  # somebody appended meanwhile, or this very call did
+                self._log.put(self._stream, number, seal.pack(), expires)
+                return number
 
 
 def remove_unnamed(rollups: RollupStore, stream: str, before: int) -> None:

@@ -284,7 +284,7 @@ def test_a_path_that_is_gone_when_its_turn_comes_ends_in_a_plain_sentence() -> N
 
 def test_a_sealed_stream_takes_nothing_and_holds_nothing() -> None:
     """Whoever writes later, warm or cold, is told nothing and stores nothing; until messages are too old anyway."""
-    with stage(2) as (world, redact):
+    with stage(2, read=400) as (world, redact):
         for number in range(4):
             send(world, PAGE._replace(path=f"/private{number}", session=99), bots=(Bot("/private", START, 1, "x"),))
         world.fold(0, sweep=True)
