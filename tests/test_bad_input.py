@@ -318,10 +318,12 @@ ODD_TEXTS = ["%00", "%ff%fe", "%c0%80", "%ed%a0%80", "%", "%%", "%zz", "%0d%0aX-
 
 @pytest.mark.parametrize("odd", ODD_TEXTS)
 def test_odd_paths_are_unknown_paths(person: Person, odd: str) -> None:
-    """As part of the API, as a site's code, as anything else."""
-    for target in (f"/api/v0/{odd}", f"/api/v0/stats/{odd}", f"/s/{odd}/api/v0/me", f"/api/{odd}", f"/api/v0/me/{odd}"):
+    """As part of the API, as a site's code, as anything else; a statistic of that name is none, which is an error."""
+    for target in (f"/api/v0/{odd}", f"/s/{odd}/api/v0/me", f"/api/{odd}", f"/api/v0/me/{odd}"):
         answer = ask(person, "GET", target, allowed(person))
         assert (answer.status, json.loads(answer.body)) == (404, {"error": "not found"})
+    answer = ask(person, "GET", f"/api/v0/stats/{odd}", allowed(person))
+    assert (answer.status, list(json.loads(answer.body)["errors"])) == (400, ["page"])
     assert ask(person, "GET", f"/{odd}", allowed(person)).status == 404
 
 

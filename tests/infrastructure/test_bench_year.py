@@ -220,4 +220,4 @@ def test_an_export_of_a_year_takes_little_time_and_no_more_memory() -> None:
     tenth, whole = exporting.measure_views(YEAR, TENTH), exporting.measure_views(YEAR, YEAR_A_DAY)
     assert whole.rows > 0.99 * YEAR * YEAR_A_DAY
     _holds(whole, whole.rows, timed=True)
-    assert whole.memory < tenth.memory + 30 * MB
+    assert whole.memory < tenth.memory + 40 * MB  # parts of 8 MB, and copies of them
