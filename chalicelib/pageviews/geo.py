@@ -17,12 +17,12 @@ Locator = Callable[[str], str]
 def locator(path: str) -> Locator:
     """The function that finds an address's location by the database at `path`; opened once, mapped into memory.
 
-    It gives `NL`, `US-TX` (with a city database), or an empty text for what the database does not know and for what
-    is no address. Without a path it knows nothing.
+    It gives `NL`, `US-TX` (with a city database), or an empty text for what the database does not know, where it is
+    damaged, and for what is no address. Without a path it knows nothing.
 
     Raises:
         OSError: the file cannot be read.
-        maxminddb.InvalidDatabaseError: it is no such database.
+        RuntimeError: it is no such database (`maxminddb.InvalidDatabaseError`).
     """
     if not path:
         return _nowhere
@@ -33,7 +33,7 @@ def locator(path: str) -> Locator:
     def locate(address: str) -> str:
         try:
             record = database.get(address)
-        except ValueError:
+        except (ValueError, maxminddb.InvalidDatabaseError):
             return ""
         return _location(record) if isinstance(record, Mapping) else ""
 

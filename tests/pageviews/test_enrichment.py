@@ -11,6 +11,7 @@ from chalicelib import wiring
 from chalicelib.aws.queues import SqsIngest
 from chalicelib.core.messages import Message
 from chalicelib.pageviews import geo
+from chalicelib.pageviews.routes import enrichment
 from tests.front import FrontDoor
 from tests.mmdb import database
 from tests.people import Person, address, settle
@@ -37,6 +38,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Behind a CDN; where the databases are that are shipped, of which there is none until a test makes one."""
     told = replace(wiring.settings(), edge_secret=SECRET, geo_database="")
     monkeypatch.setattr(wiring, "settings", lambda: told)
+    wiring.pixels.cache_clear()  # every test's views come from the same few addresses
     found = geo.countries
     monkeypatch.setattr(geo, "countries", lambda: found.__wrapped__(tmp_path))
     geo.locator.cache_clear()
@@ -90,3 +92,27 @@ def test_addresses_of_hits_of_the_api_are_placed_without_the_cdn(
     hits = [{"path": "/", "ip": ip, "user_agent": FIREFOX} for ip in ("8.8.8.8", "192.0.2.1", "2001:db8::1")]
     assert person.post("/api/v0/count", json_body={"hits": hits}, headers=told).status == 202
     assert [hit.location for hit in accepted[0].hits] == ["DE", "", ""]
+
+
+@pytest.mark.parametrize("wrong", ["absent", "no database", "damaged"])
+def test_a_database_that_cannot_be_read_loses_no_view(
+    person: Person, accepted: list[Message], shipped: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """Somebody is told once of one that cannot be opened; what is asked next places the addresses."""
+    database(shipped / geo.SHIPPED[0], {"country_code": "DE"})
+    own = shipped / "own.mmdb"
+    match wrong:
+        case "no database":
+            own.write_bytes(b"nothing of the kind")
+        case "damaged":  # it is found out with the first address
+            database(own, b"\x21\xff\xff")
+    told = replace(wiring.settings(), geo_database=str(own))
+    monkeypatch.setattr(wiring, "settings", lambda: told)
+    said: list[str] = []
+    monkeypatch.setattr(enrichment, "failed", lambda what, _: said.append(what))
+    assert viewed(person, accepted, "", "8.8.8.8") == "DE"
+    assert viewed(person, accepted, "NL", "8.8.8.8") == "NL"
+    hits = [{"path": "/", "ip": "8.8.8.8", "user_agent": FIREFOX}]
+    assert person.post("/api/v0/count", json_body={"hits": hits}).status == 202
+    assert accepted[-1].hits[0].location == "DE"
+    assert said == ([] if wrong == "damaged" else ["the database of places cannot be read"])

@@ -1,6 +1,7 @@
 """What requests learn from outside of what they say: places of addresses, and the operator's lists."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from chalicelib import web, wiring
@@ -12,18 +13,28 @@ T = TypeVar("T")
 
 def locate(address: str) -> str:
     """Where an address is: by the operator's database, else by the one that is shipped."""
-    return geo.locator(wiring.settings().geo_database)(address) or geo.countries()(address)
+    return _operators(wiring.settings().geo_database)(address) or geo.countries()(address)
 
 
 def locate_for(request: web.Request) -> hits.Locate:
     """The same, but of the viewer's own address the CDN knows more than what is shipped."""
-    told = geo.locator(wiring.settings().geo_database)
+    told = _operators(wiring.settings().geo_database)
 
     def found(address: str) -> str:
         said = request.country if address == request.address else ""
         return told(address) or said or geo.countries()(address)
 
     return found
+
+
+@lru_cache(4)
+def _operators(path: str) -> geo.Locator:
+    """What places addresses by the operator's database. One that cannot be read places none: no view is lost for it."""
+    try:
+        return geo.locator(path)
+    except (OSError, RuntimeError) as error:
+        failed("the database of places cannot be read", error)
+        return geo.locator("")
 
 
 def spams() -> spam.Spams:
