@@ -10,8 +10,8 @@ _ADDRESS = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<host>[^/?#:]*)(?P<port>:[0-9]{1,5})?(?P<rest>[/?#].*)?", re.DOTALL
 )
 _LAST_PORT = 65_535
-_REST = re.compile(r"[^\x00-\x20\x7f\"'<>\\^`{|};,]*")
-"""What may follow a host: nothing that could end a text of HTML, a header or a list."""
+_REST = re.compile(r"[^\x00-\x20\x7f-\xa0\ud800-\udfff\"'<>\\^`{|};,]*")
+"""What may follow a host: nothing that could end a text of HTML, a header or a list, or that cannot be stored."""
 
 
 def host(text: str, labels: int = 1) -> str:

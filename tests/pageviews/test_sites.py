@@ -377,6 +377,8 @@ def test_collecting_nothing_in_particular_is_collecting_the_usual(person: Person
         ("link_domain", "javascript:alert(1)", _URL),
         ("link_domain", "https://a.example/<b>", _URL),
         ("link_domain", "https://a.example:99999", _URL),
+        ("link_domain", "https://a.example/\ud800", _URL),
+        ("link_domain", "a.example/\x85b", _URL),
         ("link_domain", "a example", _LABELS),
         ("link_domain", f"a.example/{'b' * 2048}", "must be shorter than 2048 characters"),
     ],
