@@ -26,8 +26,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 @_sites.keyed("GET", permission=Permission.SITE_READ)
 def list_sites(request: web.Request, caller: web.Caller) -> Said:  # noqa: ARG001 - as every view
     """Lists the site that the request is about, and then its children, as far as the key opens them."""
-    roster, family = _family(caller)
-    found = [_shown(site, roster, caller.key) for site in family if caller.key.covers(site.id)]
+    roster, (site, *children) = _family(caller)
+    family = [(site, roster.parent(site)), *((child, site.id) for child in children)]
+    found = [_shown(each, parent, caller.key) for each, parent in family if caller.key.covers(each.id)]
     return responses.said({"sites": found})
 
 
@@ -39,14 +40,14 @@ def create_site(request: web.Request, caller: web.Caller) -> Said:
     wanted = sites.creation(request.body)
     account = caller.roster.account.id
     made = wiring.accounts().create_site(account, wanted.name, wanted.code, wanted.cname, wanted.settle)
-    return responses.said(_shown(made, caller.roster, caller.key))
+    return responses.said(_shown(made, caller.roster.parent(made), caller.key))
 
 
 @_site.keyed("GET", permission=Permission.SITE_READ)
 def show_site(request: web.Request, caller: web.Caller) -> Said:
     """One of the sites that `GET /api/v0/sites` lists."""
     roster, site = _named(request, caller)
-    return responses.said(_shown(site, roster, caller.key))
+    return responses.said(_shown(site, roster.parent(site), caller.key))
 
 
 @_site.keyed("POST", "PATCH", permission=Permission.SITE_UPDATE)
@@ -57,7 +58,7 @@ def change_site(request: web.Request, caller: web.Caller) -> Said:
     change = sites.change(request.body, blank=request.method == "POST")
     roster, site = _named(request, caller)
     changed = wiring.accounts().update_site(site.account, site.id, change)
-    return responses.said(_shown(changed, roster, caller.key))
+    return responses.said(_shown(changed, roster.parent(changed), caller.key))
 
 
 def _family(caller: web.Caller) -> tuple[Roster, list[Site]]:
@@ -93,8 +94,8 @@ def _named(request: web.Request, caller: web.Caller) -> tuple[Roster, Site]:
     return roster, site
 
 
-def _shown(site: Site, roster: Roster, key: "Key") -> dict[str, object]:
+def _shown(site: Site, parent: int | None, key: "Key") -> dict[str, object]:
     """A site as the key's holder may see it: its secret is for those who may read sites."""
     from chalicelib.pageviews import sites  # noqa: PLC0415 - most functions never see one
 
-    return sites.shown(site, roster.parent(site), secret=bool(key.permissions & Permission.SITE_READ))
+    return sites.shown(site, parent, secret=bool(key.permissions & Permission.SITE_READ))
