@@ -58,18 +58,24 @@ class Reporting:
         values: dict[str, Any] = {
             ":reports": {"N": str(int(reports))},
             ":now": {"N": str(int(self._clock()))},
-            ":zone": {"S": user.timezone if zone is None else zone},
-            ":sunday": {"BOOL": user.sunday_starts_week if sunday_starts_week is None else sunday_starts_week},
+            ":sunday": {"BOOL": bool(sunday_starts_week)},
         }
+        change = "SET email_reports = :reports, last_report_at = :now, sunday_starts_week = "
+        # Users from before there were reports have no such attribute, and `claim` asks for it.
+        change += "if_not_exists(sunday_starts_week, :sunday)" if sunday_starts_week is None else ":sunday"
+        names: dict[str, Any] = {}
+        if zone is not None:
+            change += ", #zone = :zone"
+            values[":zone"] = {"S": zone}
+            names = {"ExpressionAttributeNames": {"#zone": "timezone"}}  # a word of DynamoDB's
         try:
             calls.update(
                 self._client,
                 **self._item(user),
-                UpdateExpression="SET email_reports = :reports, last_report_at = :now, #zone = :zone, "
-                "sunday_starts_week = :sunday REMOVE report_claim",
+                UpdateExpression=f"{change} REMOVE report_claim",
                 ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeNames={"#zone": "timezone"},  # a word of DynamoDB's
                 ExpressionAttributeValues=values,
+                **names,
             )
         except calls.Cancelled:
             raise NotFound("user") from None

@@ -8,6 +8,7 @@ that comes every hour cannot be stopped. Either is logged and counted.
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 from chalicelib import wiring
@@ -21,14 +22,24 @@ from chalicelib.pageviews.report_periods import due
 SETTLED = 600
 """Seconds after a period's end for which its last page views may still be on their way into the log."""
 SPARE = 45.0
-"""Seconds that one report may take, with a server that is slow: if fewer are left, the rest waits for the next hour."""
+"""Seconds that one try to send may take, with a server that is slow: if fewer are left, the rest waits for the next
+hour.
+"""
 TRIES = 3
 PAUSE = 1.1
 """Seconds between tries: a new account may send one mail a second by SES."""
 
 
+class _LateError(Exception):
+    """There is no time for another report."""
+
+
 def send_due(mailer: Mailer, sender: Mailbox, context: Any) -> None:  # noqa: ANN401 - Lambda's
     """Sends what is due. What goes wrong with one report stops no other, and is tried again after an hour."""
+
+    def late() -> bool:
+        return bool(context.get_remaining_time_in_millis() / 1000 < SPARE)
+
     accounts = wiring.accounts().all_accounts()
     random.shuffle(accounts)  # if there is not time enough for all, it is not always the same ones who wait
     for account in accounts:
@@ -38,18 +49,24 @@ def send_due(mailer: Mailer, sender: Mailbox, context: Any) -> None:  # noqa: AN
             failed("an account's reports could not be looked after", error, account=account)
             continue
         for user in roster.users:
-            if context.get_remaining_time_in_millis() / 1000 < SPARE:
+            try:
+                _look_after(roster, user, mailer, sender, late)
+            except _LateError:
                 logger.warning("reports are left to the next hour")
                 count("ReportsPostponed")
                 return
-            try:
-                _look_after(roster, user, mailer, sender)
             except Exception as error:
                 failed("a report could not be sent", error, account=account, user=user.id)
 
 
-def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox) -> None:
-    """Sends a user's report if one is due, and there is anything to say."""
+def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox, late: Callable[[], bool]) -> None:
+    """Sends a user's report if one is due, and there is anything to say.
+
+    Raises:
+        _LateError: there is no time to; nothing was claimed.
+    """
+    if late():
+        raise _LateError
     if wiring.reporting().forgotten(user):
         logger.error("a report may not have been sent", extra={"account": user.account, "user": user.id})
         count("ReportsUncertain")
@@ -68,9 +85,11 @@ def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox) -> 
     except Invalid as error:
         failed("a report cannot be addressed", error, account=user.account, user=user.id)
         return
+    if late():  # many sites take their time
+        raise _LateError
     claim = wiring.reporting().claim(user, period.end)
     if claim:
-        _send(mail, user, claim, mailer)
+        _send(mail, user, claim, mailer, late)
 
 
 def _stop(user: User) -> str:
@@ -79,11 +98,11 @@ def _stop(user: User) -> str:
     return stopping.link(wiring.secrets().own().signing, url, user, wiring.now()) if url else ""
 
 
-def _send(mail: Mail, user: User, claim: str, mailer: Mailer) -> None:
+def _send(mail: Mail, user: User, claim: str, mailer: Mailer, late: Callable[[], bool]) -> None:
     """Sends a report that nobody else will, and notes what became of it."""
     outcome = "ReportsSent"
     try:
-        _handed_over(mail, mailer)
+        _handed_over(mail, mailer, late)
     except Refused as error:
         # The next period's is tried again: mailboxes come back.
         failed("a report was refused", error, account=user.account, user=user.id)
@@ -99,8 +118,8 @@ def _send(mail: Mail, user: User, claim: str, mailer: Mailer) -> None:
     wiring.reporting().settle(user, claim)
 
 
-def _handed_over(mail: Mail, mailer: Mailer) -> str:
-    """Sends a mail; what was certainly not sent is tried again.
+def _handed_over(mail: Mail, mailer: Mailer, late: Callable[[], bool]) -> str:
+    """Sends a mail; what was certainly not sent is tried again while there is time.
 
     Raises:
         NotSent: it was not sent for now.
@@ -111,7 +130,7 @@ def _handed_over(mail: Mail, mailer: Mailer) -> str:
         try:
             return mailer.send(mail)
         except NotSent:
-            if attempt == TRIES:
+            if attempt == TRIES or late():
                 raise
             time.sleep(PAUSE)
     raise AssertionError  # there is at least one try

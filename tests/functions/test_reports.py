@@ -461,6 +461,67 @@ def test_who_has_no_time_left_leaves_the_rest_to_the_next_hour(
     assert len(post.sent) == 1
 
 
+def test_no_mail_is_begun_or_tried_again_when_time_runs_out(
+    ann: Person, clock: Clock, post: Post, pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look up a report, or a server that does not answer, may take long: a function that is ended in the middle of
+    a mail would leave a report that nobody can say was sent.
+    """
+    clock.visit(ann, pump, ("/one", MONDAY, ""))
+    clock.set(NEXT + timedelta(hours=1))
+    before, gather = user(ann), report.gather
+
+    def run() -> None:
+        context = LambdaContext("send_reports", timeout=300)
+
+        def wait() -> None:
+            context.timeout = sending.SPARE - 1
+
+        post.before = wait
+        send_reports(schedules.event("send_reports", datetime.fromtimestamp(clock.at, UTC)), context)
+
+    post.wrong = [NotSent("no answer")] * 2
+    run()
+    assert (post.sent, len(post.wrong), user(ann)) == ([], 1, before)
+    post.wrong = []
+    slow = LambdaContext("send_reports", timeout=300)
+
+    def long(*told: Any) -> Any:
+        slow.timeout = sending.SPARE - 1
+        return gather(*told)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "gather", long)
+        send_reports(schedules.event("send_reports", datetime.fromtimestamp(clock.at, UTC)), slow)
+    assert (post.sent, user(ann)) == ([], before)
+    run()
+    assert len(post.sent) == 1
+
+
+def test_what_is_not_chosen_stays_whatever_the_chooser_remembers(ann: Person) -> None:
+    """Somebody else may have chosen another zone since it was read."""
+    stale = user(ann)
+    wiring.reporting().choose(stale, EmailReports.WEEKLY, zone="Asia/Tokyo", sunday_starts_week=True)
+    wiring.reporting().choose(stale, EmailReports.NEVER)
+    found = user(ann)
+    assert (found.email_reports, found.timezone, found.sunday_starts_week) == (EmailReports.NEVER, "Asia/Tokyo", True)
+
+
+def test_a_user_from_before_there_were_reports_may_want_some(ann: Person, clock: Clock, post: Post, pump: Pump) -> None:
+    """The item says nothing about them: weeks start on Monday then."""
+    clients.dynamodb().update_item(
+        TableName=wiring.settings().documents_table,
+        Key={"pk": {"S": f"account#{ann.created.account.id}"}, "sk": {"S": f"user#{ann.created.user.id:010d}"}},
+        UpdateExpression="REMOVE email_reports, last_report_at, sunday_starts_week, number_format",
+    )
+    assert user(ann).email_reports is EmailReports.NEVER
+    clock.set(MONDAY)
+    wiring.reporting().choose(user(ann), EmailReports.WEEKLY)
+    clock.visit(ann, pump, ("/one", MONDAY, ""))
+    clock.run(NEXT + timedelta(hours=1))
+    assert len(post.sent) == 1
+
+
 def test_a_user_who_chooses_anew_while_it_is_due_gets_what_was_chosen(
     ann: Person, clock: Clock, post: Post, pump: Pump
 ) -> None:
@@ -566,6 +627,14 @@ def test_whoever_gets_reports_stops_them_by_a_link(  # noqa: PLR0917 - fixtures
         answer = front.request("POST", path, headers=form, body="List-Unsubscribe=One-Click")
         assert (answer.status, "no more reports" in answer.text) == (200, True)
         assert user(ann).email_reports is EmailReports.NEVER
+    clients.dynamodb().update_item(  # another process has them sent again, which this one has not heard of
+        TableName=wiring.settings().documents_table,
+        Key={"pk": {"S": f"account#{ann.created.account.id}"}, "sk": {"S": f"user#{number:010d}"}},
+        UpdateExpression="SET email_reports = :daily",
+        ExpressionAttributeValues={":daily": {"N": "1"}},
+    )
+    assert front.request("POST", path, headers=form, body="List-Unsubscribe=One-Click").status == 200
+    assert user(ann).email_reports is EmailReports.NEVER
     clock.set(NEXT + timedelta(days=400))
     assert front.request("POST", path).status == 403
     wiring.settings.cache_clear()

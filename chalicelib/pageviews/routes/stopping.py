@@ -21,10 +21,13 @@ def ask(request: web.Request) -> Said:
 
 @_stop.public("POST")
 def stop(request: web.Request) -> Said:
-    """Stops a user's reports; also for mail programs that have a button of their own (RFC 8058)."""
+    """Stops a user's reports; also for mail programs that have a button of their own (RFC 8058).
+
+    Whether there are any is looked up now: what this process remembers may be older than a choice made elsewhere.
+    """
     account, number = _checked(request)
     try:
-        user = wiring.accounts().roster(account).user(int(number))
+        user = wiring.accounts().current_roster(account).user(int(number))
     except NotFound:
         user = None
     if user is not None and user.email_reports:
