@@ -400,25 +400,7 @@ def forget() -> None:
     from .aws import clients  # noqa: PLC0415
 
     _threads[0] = threading.local()
-    for made in (
-        accounts,
-        domains,
-        secrets,
-        plans,
-        limiter,
-        pixels,
-        counters,
-        statistics,
-        removals,
-        ingest,
-        log,
-        rollups,
-        folds,
-        mailer,
-        reporting,
-        _redaction_ports,
-        _export_ports,
-        settings,
-    ):
-        made.cache_clear()
+    for made in list(globals().values()):
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
     clients.forget()

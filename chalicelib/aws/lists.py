@@ -1,8 +1,9 @@
 """An operator's lists: fetched from where the operator keeps them, and stored in the bucket under `lists/`."""
 
+import time
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from ssl import SSLContext, create_default_context
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 20.0
 """Seconds to wait for each answer of whoever has a list: a job waits, nobody else."""
+PATIENCE = 40.0
+"""Seconds for a whole list, so that the job, which has 120, has time for the other as well."""
+_PIECE = 1 << 16
 _MISSING = {"NoSuchKey", "404"}
 
 
@@ -99,7 +103,7 @@ def _download(address: str, context: SSLContext) -> bytes:
         opener.add_handler(handler)
     try:
         with opener.open(address, timeout=TIMEOUT) as answer:
-            body: bytes = answer.read(LARGEST + 1)
+            body = _all_of(answer)
             told = answer.headers.get("Content-Length")
     except (OSError, HTTPException, ValueError) as error:
         raise Unavailable(f"{type(error).__name__}") from error
@@ -108,3 +112,18 @@ def _download(address: str, context: SSLContext) -> bytes:
     if told is not None and told != str(len(body)):
         raise Damaged("came only in part")
     return body
+
+
+def _all_of(answer: HTTPResponse) -> bytes:
+    """An answer's body, or as much of it as shows that it is too large.
+
+    Raises:
+        TimeoutError: it takes too long.
+    """
+    end = time.monotonic() + PATIENCE
+    body = bytearray()
+    while len(body) <= LARGEST and (piece := answer.read1(_PIECE)):
+        body += piece
+        if time.monotonic() > end:
+            raise TimeoutError
+    return bytes(body)

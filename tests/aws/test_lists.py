@@ -2,7 +2,9 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -42,6 +44,12 @@ class Answers(BaseHTTPRequestHandler):
                 self._say(200, b"x" * 101)
             case "/cut":
                 self._say(200, b"spam.exam", length=14)
+            case "/slow":
+                self._say(200, b"", length=1000)
+                with suppress(OSError):  # whoever asked has gone
+                    for _ in range(1000):
+                        self.wfile.write(b"#")
+                        time.sleep(0.02)
             case _:
                 self._say(404, b"<html>")
 
@@ -123,6 +131,17 @@ def test_a_list_that_came_in_part_or_is_too_large_is_damaged(
     monkeypatch.setattr(lists, "LARGEST", 100)
     with pytest.raises(Damaged, match="more than 100"):
         fetch(f"{server}/large", nobody, context)
+
+
+def test_a_list_that_never_ends_is_given_up(
+    server: str, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then is an answer, too, and would hold the job until it is ended: the other list comes then."""
+    monkeypatch.setattr(lists, "PATIENCE", 0.3)
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        fetch(f"{server}/slow", nobody, context)
+    assert time.monotonic() - started < 5
 
 
 def test_a_server_that_nobody_vouches_for_is_not_believed(server: str) -> None:

@@ -197,3 +197,10 @@ def test_without_lists_nobody_is_asked(
         view(person, "https://semalt.com/")
         view(person)
     assert codes(accepted) == [0]
+
+
+def test_an_unplugged_process_has_forgotten_the_lists() -> None:
+    """As everything else that is plugged together once."""
+    known = wiring.lists()
+    wiring.forget()
+    assert wiring.lists() is not known
