@@ -90,12 +90,12 @@ class Tables:
         for segment in segments(log, stream, high, low):
             self._rest.add(segment)
 
-    def visits(self, first: int = 0) -> Iterator[Row]:
-        """Visits by hour, path and referrer, in this order, from the day `first` on."""
+    def visits(self, first: int | None = None) -> Iterator[Row]:
+        """Visits by hour, path and referrer, in this order, from the day `first` on, if one is named."""
         return self._rows(VISITS, 24, first, lambda part: part.visits, self._rest.visits)
 
-    def values(self, dimension: Dimension, first: int = 0) -> Iterator[Row]:
-        """Visits by day, path and value of a dimension, in this order, from the day `first` on."""
+    def values(self, dimension: Dimension, first: int | None = None) -> Iterator[Row]:
+        """Visits by day, path and value of a dimension, in this order, from the day `first` on, if one is named."""
         return self._rows(
             dimension_bit(dimension), 1, first, lambda part: part.values[dimension], self._rest.values[dimension]
         )
@@ -122,16 +122,17 @@ class Tables:
         self,
         kind: int,
         units: int,
-        first: int,
+        first: int | None,
         pick: Callable[[Part], Counts | None],
         rest: Counter[tuple[int, int, int]],
     ) -> Iterator[Row]:
         """Rows whose times are `units` to the day."""
         for span in _spans(self._manifest, self._rest):
-            if span.last < first:
+            since = span.first if first is None else max(first, span.first)
+            if span.last < since:
                 continue
             refs = [ref for ref in span.refs if ref.kinds & kind]
-            for window in _windows(self._load(span), units, max(first, span.first) * units):
+            for window in _windows(self._load(span), units, since * units):
                 found: Counter[int] = Counter()
                 for part in self._parts(refs):
                     counts = pick(part)

@@ -1,7 +1,7 @@
 """Hours, days and ranges: what a question about time means in a caller's own time zone."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 HOUR = 3600
 DAY = 86400
@@ -10,6 +10,7 @@ YOUNG = 2
 OLD = 3653
 """Days after its end for which a month is kept by itself."""
 _EPOCH = date(1970, 1, 1)
+_EPOCH_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (date.min - _EPOCH).days, (date.max - _EPOCH).days
 
 
@@ -49,6 +50,15 @@ class Range:
 def day_text(day: int) -> str:
     """A day from 1970 as `YYYY-MM-DD`."""
     return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+def time_text(seconds: int) -> str:
+    """A moment in Unix seconds as RFC 3339 has it, such as `2026-11-20T09:00:00Z`.
+
+    Its years are 1 to 9999, with four digits: what lies before or after is shown as the first or last second of them.
+    """
+    moment = _EPOCH_TIME + timedelta(seconds=min(max(seconds, _FIRST * DAY), _LAST * DAY + DAY - 1))
+    return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def first_of_month(day: int) -> bool:

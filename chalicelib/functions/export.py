@@ -49,7 +49,7 @@ def _pageviews(job: Job) -> Source:
     if wanted["format"] == Format.JSON:
         from chalicelib.pageviews import archive  # noqa: PLC0415 - few exports are archives
 
-        folder, day = job.name.removesuffix(".zip"), int(wanted.get("day", "0"))
+        folder, day = job.name.removesuffix(".zip"), int(wanted["day"]) if "day" in wanted else None
         about = archive.About(folder, wanted["host"], wanted["user"], job.created_at, day)
         return archive.Archive(about, lambda: wiring.listed_tables(stream, end))
     start = int(wanted.get("start", "0"))

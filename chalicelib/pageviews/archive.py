@@ -9,16 +9,18 @@ since an archive is of counts, not of page views: a function has time for a hund
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zlib import crc32
 
 from chalicelib.core.cells import Dimension
 from chalicelib.core.exporting import Chunk
 from chalicelib.core.exports import Lost
 from chalicelib.core.listing import Row, Tables
 from chalicelib.core.names import Names
+from chalicelib.core.periods import DAY, HOUR, time_text
 from chalicelib.core.reports import is_event
 from chalicelib.core.segments import Kind
 
@@ -30,7 +32,7 @@ _LINES = 5_000
 """So many are written at once."""
 _FIRST_YEAR = 315_532_800
 """1980, before which a ZIP knows no time."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE = len("2026-01-31")
 
 
 class About(NamedTuple):
@@ -43,12 +45,12 @@ class About(NamedTuple):
     user: str
     """Who asked for it: `user_id=1 mail@example.com`."""
     created_at: int
-    first: int = 0
-    """The first day that is counted, from 1970."""
+    first: int | None = None
+    """The first day that is counted, from 1970; None for all days."""
 
 
 class Archive:
-    """A `Source` of an archive's bytes. Cursors say how many there are."""
+    """A `Source` of an archive's bytes. Cursors say how many there are, and their CRC-32."""
 
     def __init__(self, about: About, tables: Callable[[], Tables]) -> None:
         self._about = about
@@ -60,19 +62,22 @@ class Archive:
         Raises:
             Lost: what is there already was made by other rules: the file has to be begun anew.
         """
-        there, made = int(after or 0), 0
+        there, made, check = int(after.partition(" ")[0] or 0), 0, 0
         sink = _Sink()
         with closing(self._write(sink)) as steps:
             for _ in steps:
-                data = sink.take()
-                if made < there < made + len(data):
+                data, before = sink.take(), made
+                made, check = made + len(data), crc32(data, check)
+                cursor = f"{made} {check:08x}"
+                if before < there <= made and cursor != after:
                     raise Lost("the archive is not what it was")
-                made += len(data)
-                if not data or made <= there:
+                if before < there or not data:
                     yield Chunk(after, 0, b"")  # a sign of life
                 else:
-                    after = str(made)
+                    after = cursor
                     yield Chunk(after, 0, data)
+        if made < there:
+            raise Lost("the archive is less than it was")
 
     def _write(self, sink: "_Sink") -> Generator[None, None, None]:
         """Writes all of it, step by step."""
@@ -142,10 +147,10 @@ Used = dict[Kind, set[int]]
 
 def _hits(rows: Iterable[Row], used: Used) -> Iterator[str]:
     paths, refs = used[Kind.PATH], used[Kind.REF]
-    at, hour = -1, ""
+    at, hour = None, ""
     for time, path, ref, visits in rows:
         if time != at:
-            at, hour = time, f"{_EPOCH + timedelta(hours=time):%Y-%m-%dT%H:%M:%SZ}"
+            at, hour = time, time_text(time * HOUR)
         paths.add(path)
         refs.add(ref)
         yield f'{{"hour":"{hour}","path_id":{path},"ref_id":{ref},"count":{visits}}}\n'
@@ -154,10 +159,10 @@ def _hits(rows: Iterable[Row], used: Used) -> Iterator[str]:
 def _values(rows: Iterable[Row], used: Used, kind: Kind | None, key: str, shown: Callable[[int], str]) -> Iterator[str]:
     """Lines of visits by day; `shown` is the JSON of a value."""
     paths, values = used[Kind.PATH], used[kind] if kind is not None else set[int]()
-    at, day = -1, ""
+    at, day = None, ""
     for time, path, value, visits in rows:
         if time != at:
-            at, day = time, f"{_EPOCH + timedelta(days=time):%Y-%m-%d}"
+            at, day = time, time_text(time * DAY)[:_DATE]
         paths.add(path)
         values.add(value)
         yield f'{{"day":"{day}","path_id":{path},"{key}":{shown(value)},"count":{visits}}}\n'
@@ -174,7 +179,7 @@ def _info(about: About) -> str:
             "goatcounter_version": "countless",
             "created_for": about.site,
             "created_by": about.user,
-            "created_at": f"{datetime.fromtimestamp(about.created_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "created_at": time_text(about.created_at),
         }
     )
 

@@ -7,13 +7,13 @@ formula: whoever reads the file back must find what was counted.
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import compress
 from typing import NamedTuple
 
 from chalicelib.core.errors import BrokenLog
 from chalicelib.core.exporting import Chunk
 from chalicelib.core.names import Names, path_name
+from chalicelib.core.periods import time_text
 from chalicelib.core.segments import EVENT, FIRST, LISTED, Kind, Retitle, Segment
 
 SURFACE = "pageviews"
@@ -180,13 +180,16 @@ _FIRST: Mapping[int, str] = {0: "0,", FIRST: "1,"}
 _SECONDS = [f"{second:02}Z\n" for second in range(60)]
 
 
+_TO_MINUTES = len("2026-01-31T14:42:")
+
+
 class _Minutes(dict[int, str]):
     """Minutes from 1970, as dates begin."""
 
     def __missing__(self, minute: int) -> str:
         if len(self) > CHUNK:
             self.clear()
-        text = self[minute] = datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:")
+        text = self[minute] = time_text(minute * 60)[:_TO_MINUTES]
         return text
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -23,6 +22,7 @@ from chalicelib.core.errors import (
 )
 from chalicelib.core.keys import ONLY_ADMINS, Key
 from chalicelib.core.limits import duration
+from chalicelib.core.periods import time_text
 
 from . import user_settings
 
@@ -257,13 +257,9 @@ def me(user: User, key: Key, parent: Site) -> dict[str, Any]:
             "open_at": None,
             "reset_at": None,
             "settings": user_settings.shown(user),
-            "last_report_at": _time(user.last_report_at or user.created_at),
-            "created_at": _time(user.created_at),
+            "last_report_at": time_text(user.last_report_at or user.created_at),
+            "created_at": time_text(user.created_at),
             "updated_at": None,
         },
         "token": {"name": key.name, "permissions": int(key.permissions & PAGEVIEWS), "sites": list(key.sites)},
     }
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,10 @@
 """Exports of page views through the front door: what is charged, and what becomes of files that are large or gone."""
 
+import json
+from io import BytesIO
 from typing import Any
 from urllib.request import urlopen
+from zipfile import ZipFile
 
 import pytest
 from chalice.app import Chalice
@@ -161,3 +164,20 @@ def test_the_function_makes_what_was_asked_for(person: Person, pump: Pump) -> No
     pump.settle()
     types = [person.get(f"{EXPORT}/{each['id']}/download").headers["content-type"] for each in made]
     assert types == ["application/gzip", "application/zip"]
+
+
+def test_an_archive_of_everything_has_visits_of_any_year(person: Person, pump: Pump) -> None:
+    """Those imported from before 1970 too; a first day of long ago leaves out what is older."""
+    for year in ("0480", "0550", "1969"):
+        hits = [{"path": "/old", "created_at": f"{year}-03-01T00:00:00Z"}]
+        assert person.post("/api/v0/count", json_body={"no_sessions": True, "hits": hits}).status == 202
+    pump.settle()
+    years = []
+    for start in ({}, {"start_from_day": "0500-01-01T00:00:00Z"}):
+        made = person.post(EXPORT, json_body={"format": "json", **start}).json()
+        assert {key: made[key] for key in start} == start
+        pump.settle()
+        with ZipFile(BytesIO(person.get(f"{EXPORT}/{made['id']}/download").body)) as file:
+            lines = file.read(f"{made['path'].removesuffix('.zip')}/hit_stats.jsonl").splitlines()
+        years.append([json.loads(line)["hour"][:4] for line in lines])
+    assert years == [["0480", "0550", "1969"], ["0550", "1969"]]

@@ -87,7 +87,7 @@ class Stream:
         """The visits."""
         return Tables(wiring.log(), wiring.rollups(), self.name, end)
 
-    def archive(self, end: Place, first: int = 0) -> Archive:
+    def archive(self, end: Place, first: int | None = None) -> Archive:
         """The visits as an archive."""
         about = About("folder", "example.com", "user_id=1 a@example.com", START, first)
         return Archive(about, lambda: self.tables(end))
@@ -230,6 +230,36 @@ def test_a_row_has_the_title_that_its_path_had_then() -> None:
     assert Counter(titles).keys() == {"Old", "New"}
     for start in range(31):
         assert [row[1] for row in table(stream.csv(stream.place(), start))] == titles[start:]
+
+
+OLD = {
+    "0001-01-01T00:00:00Z": -62_135_596_860,  # before the first year, as clocks ahead of UTC say
+    "0500-01-01T00:00:00Z": -46_388_678_400,
+    "1969-12-31T23:00:00Z": -3_600,
+}
+"""Hours in order, as files write them, and moments in Unix seconds."""
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_page_views_of_any_age_are_exported(*, folded: bool) -> None:
+    """Years have four digits, as RFC 3339 wants them, and no hour is too old for an archive of everything."""
+    stream = Stream()
+    stream.append(*(hit(at=at - START) for at in OLD.values()))
+    if folded:
+        stream.fold(sweep=True)
+    assert [row[13] for row in table(stream.csv(stream.place()))] == list(OLD)
+    found = unzipped(stream.archive(stream.place()))
+    assert [line["hour"] for line in found["hit_stats.jsonl"]] == list(OLD)
+    assert [line["day"] for line in found["size_stats.jsonl"]] == [text[:10] for text in OLD]
+
+
+def test_an_archive_may_begin_with_the_hour_before_1970() -> None:
+    """Hour -1 is an hour like any other."""
+    stream = Stream()
+    stream.append(hit(at=-START - 1))
+    found = unzipped(stream.archive(stream.place()))
+    assert [line["hour"] for line in found["hit_stats.jsonl"]] == ["1969-12-31T23:00:00Z"]
+    assert [line["day"] for line in found["size_stats.jsonl"]] == ["1969-12-31"]
 
 
 # --- generated ------------------------------------------------------------------------------------------------------
@@ -414,8 +444,13 @@ def test_titles_that_changed_since_do_not_show_in_an_archive() -> None:
 
 def test_an_archive_that_was_begun_by_other_rules_is_begun_anew() -> None:
     """Its pieces would not fit together."""
-    stream = Stream()
-    stream.append(hit())
-    there = len(chunks(stream.archive(stream.place()))[0].data)
+    stream, other = Stream(), Stream()
+    stream.append(*(hit(f"/{n}", width=1920) for n in range(20)))
+    other.append(*(hit(f"/{n}", width=1290) for n in range(20)))
+    packed = chunks(stream.archive(stream.place()))
+    assert [len(chunk.data) for chunk in packed] == [len(chunk.data) for chunk in chunks(other.archive(other.place()))]
     with pytest.raises(Lost):
-        list(stream.archive(stream.place()).chunks(str(there + 1)))
+        list(other.archive(other.place()).chunks(packed[-2].after))
+    made, _, check = packed[0].after.partition(" ")
+    with pytest.raises(Lost):
+        list(stream.archive(stream.place()).chunks(f"{int(made) + 1} {check}"))
