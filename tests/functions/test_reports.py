@@ -619,6 +619,8 @@ def test_whoever_gets_reports_stops_them_by_a_link(  # noqa: PLR0917 - fixtures
     number = ann.created.user.id
     for wrong in (path.replace(f"/{number}/", f"/{number + 1}/"), path[:-1], path.partition("?")[0], f"{path}0"):
         assert front.request("POST", wrong).status == 403
+    refused = front.request("PUT", path)
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, POST")
     assert front.request("GET", path).status == 200
     assert "<form method" in front.request("GET", path).text
     assert user(ann).email_reports is EmailReports.WEEKLY

@@ -481,6 +481,8 @@ def test_the_pixels_limit_is_by_address_and_browser(person: Person, stopped: lis
     assert fifth.headers["retry-after"] == "1"
     assert fifth.headers["access-control-allow-origin"] == "*"
     assert count(person, "p=/x", client=same, headers={"user-agent": "another"}).status == 200
+    longest = [count(person, "p=/x", client=same, headers={"user-agent": "a" * 512 + more}) for more in "abcde"]
+    assert [reply.status for reply in longest] == [400] * 4 + [429]  # what is refused anyway is not remembered whole
     assert [count(person, "p=/x", client="127.0.0.1").status for _ in range(9)] == [200] * 9
 
 

@@ -53,7 +53,8 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
 
 
 def _viewer(request: web.Request) -> str:
-    return f"{request.address} {request.headers.get('user-agent', '')}"
+    """Whoever views: address and User-Agent, of which no more is remembered than what is not refused anyway."""
+    return f"{request.address} {request.headers.get('user-agent', '')[: hits.MAX_USER_AGENT]}"
 
 
 pixels = web.Surface(

@@ -8,7 +8,7 @@ from chalicelib.pageviews.responses import Said
 
 from .surface import blueprint
 
-links = web.Surface(blueprint, assets.PlainWords(), lambda _: (), identify=web.identify, coded=False)
+links = web.Surface(blueprint, assets.PlainWords("POST"), lambda _: (), identify=web.identify, coded=False)
 _stop = links.path(stopping.PATH)
 
 
