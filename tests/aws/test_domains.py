@@ -24,6 +24,7 @@ from chalicelib.core.keys import ALL_SITES
 from tests.conftest import World
 from tests.core.world import AFTER, BEFORE, THROTTLE, Faults, struck
 from tests.dynamo import Aws, moto, routed, standing_in
+from tests.operating import new_account
 
 READ = Permission.STATISTICS_READ
 
@@ -53,13 +54,6 @@ def owner() -> Created:
 @pytest.fixture
 def stranger() -> Created:
     return new_account()
-
-
-def new_account() -> Created:
-    name = secrets.token_hex(8)
-    return wiring.accounts().create_account(
-        name=name, username=name, email=f"{name}@e.example", password="p", domain=f"{name}.example"
-    )
 
 
 def made(domains: Domains, owner: Created, name: str) -> StatisticsDomain:

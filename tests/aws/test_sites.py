@@ -23,6 +23,7 @@ from chalicelib.core.errors import Invalid, NotFound, Unavailable, Uncertain
 from tests.conftest import World
 from tests.core.world import AFTER, BEFORE, INTERLEAVE, THROTTLE, Faults, struck
 from tests.dynamo import Dynamo, moto, routed, standing_in
+from tests.operating import new_account
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,19 +48,6 @@ def store() -> Accounts:
 @pytest.fixture
 def owner() -> Created:
     return new_account()
-
-
-def new_account() -> Created:
-    name = f"n{secrets.token_hex(8)}"
-    return wiring.accounts().create_account(
-        name=name,
-        username=name,
-        email=f"{name}@e.example",
-        password="p",
-        domain=f"{name}.example",
-        code=name,
-        cname=f"{name}.example",
-    )
 
 
 def current(store: Accounts, account: str) -> list[Site]:

@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner, Result
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
-from chalicelib.core import passwords
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
 from chalicelib.pageviews.visitors import Visitors
-from infrastructure import care, commands
+from infrastructure import care
 from tests.conftest import World
-from tests.dynamo import standing_in
+from tests.operating import new_account, own_tables, run
 
 PAGE = Hit("/", "", False, "", "o", "", None, None, "", "", 0, 0, 0, 0)
 DAY = 86400
@@ -23,14 +21,9 @@ DAY = 86400
 def _deployment(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tables of this test's own; the service works on redactions while a command waits."""
     assert world
-    monkeypatch.setattr(passwords, "hashed", lambda password: password)
-    wiring.accounts.cache_clear()
-    with standing_in():
-        monkeypatch.setattr(care, "sleep", lambda _: _work())
+    monkeypatch.setattr(care, "sleep", lambda _: _work())
+    with own_tables():
         yield
-    wiring.accounts.cache_clear()
-    wiring.reports()._reader._warm.clear()
-    wiring.appender()._warm.clear()
 
 
 def _work() -> None:
@@ -38,23 +31,11 @@ def _work() -> None:
         wiring.redactor().work(site.stream, lambda: 100.0)
 
 
-def shop(code: str = "shop") -> Created:
-    return wiring.accounts().create_account(
-        name=code, username=code, email=f"{code}@e.example", password="p", domain=f"{code}.example", code=code
-    )
-
-
 def counted(made: Created, *hits: Hit) -> None:
     now = int(wiring.now())
     placed = tuple(hit._replace(at=now + hit.at) for hit in hits)
     number = wiring.reports().paths(made.site.stream, 0, 1000)[0]
     wiring.appender().append(made.site.stream, [Message(len(number) + 1, now, made.site.stream, False, placed)])
-
-
-def run(*arguments: str, said: str = "") -> Result:
-    """`countless` with these arguments."""
-    group = {str(command.name): command for command in commands.COMMANDS}[arguments[0]]
-    return CliRunner().invoke(group, list(arguments[1:]), input=said)
 
 
 def listed(*more: str) -> list[str]:
@@ -65,7 +46,7 @@ def listed(*more: str) -> list[str]:
 
 def test_paths_are_listed_renamed_merged_and_deleted() -> None:
     """Each command says what it did."""
-    made = shop()
+    made = new_account("shop")
     counted(made, PAGE, *(PAGE._replace(path=path, title="Shop") for path in ("/a", "/A", "/b", "/c", "signup")))
     assert listed() == ["/", "/a", "/b", "/c", "signup"]
     assert listed("--like", "SHOP") == ["/a", "/b", "/c", "signup"]
@@ -78,7 +59,7 @@ def test_paths_are_listed_renamed_merged_and_deleted() -> None:
 
 
 def test_days_are_purged_of_some_paths_or_of_all() -> None:
-    made = shop()
+    made = new_account("shop")
     counted(made, PAGE, *(PAGE._replace(path=path, at=-days * DAY) for days in (5, 6, 7) for path in ("/", "/b")))
     today = int(wiring.now()) // DAY
 
@@ -94,7 +75,7 @@ def test_days_are_purged_of_some_paths_or_of_all() -> None:
 
 
 def test_a_visitor_is_erased_by_browser_and_address_or_by_session() -> None:
-    made = shop()
+    made = new_account("shop")
     visitors = Visitors(made.site, wiring.secrets().salts())
     by_browser, by_name = visitors.seen("Mozilla", "192.0.2.1"), visitors.named("customer 7")
     counted(
@@ -111,7 +92,7 @@ def test_a_visitor_is_erased_by_browser_and_address_or_by_session() -> None:
 
 
 def test_nothing_is_lost_before_somebody_says_yes() -> None:
-    made = shop()
+    made = new_account("shop")
     counted(made, PAGE, PAGE._replace(path="/b"))
     for command in (
         ["paths", "delete", "/"],
@@ -119,7 +100,7 @@ def test_nothing_is_lost_before_somebody_says_yes() -> None:
         ["paths", "purge", "--from", "2020-01-01"],
         ["erase", "--session", "x"],
     ):
-        result = run(*command, said="n\n")
+        result = run(*command, given="n\n")
         assert result.exit_code == 1
         assert "[y/N]" in result.output
     assert listed() == ["/", "/b"]
@@ -145,7 +126,7 @@ def test_nothing_is_lost_before_somebody_says_yes() -> None:
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments: list[str], status: int, said: str) -> None:
-    made = shop()
+    made = new_account("shop")
     counted(made, PAGE, PAGE._replace(path="buy", event=True))
     result = run(*arguments)
     assert (result.exit_code, result.exception is None or isinstance(result.exception, SystemExit)) == (status, True)
@@ -153,7 +134,7 @@ def test_mistakes_are_told_in_a_line(arguments: list[str], status: int, said: st
 
 
 def test_a_change_that_takes_too_long_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = shop()
+    made = new_account("shop")
     counted(made, PAGE, PAGE._replace(path="/b"))
     monkeypatch.setattr(care, "PATIENCE", -1)
     result = run("paths", "delete", "/b", "--yes")

@@ -8,46 +8,26 @@ from datetime import UTC, datetime
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ConnectTimeoutError
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from chalicelib import wiring
-from chalicelib.aws.accounts import Created
 from chalicelib.core import keys as core
-from chalicelib.core import passwords
 from chalicelib.core.accounts import STATISTICS, Permission
 from chalicelib.core.errors import Unauthenticated
 from chalicelib.core.limits import LIMITED, PLANS
-from infrastructure import commands
 from infrastructure import keys as operated
 from infrastructure.local import demo
 from infrastructure.local.credentials import Credentials
 from tests.conftest import World
-from tests.dynamo import standing_in
+from tests.operating import new_account, own_tables, run
 
 
 @pytest.fixture(autouse=True)
-def _deployment(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _deployment(world: World) -> Iterator[None]:
     """Tables of this test's own, without any account yet."""
     assert world
-    monkeypatch.setattr(passwords, "hashed", lambda password: password)
-    wiring.accounts.cache_clear()
-    wiring.domains.cache_clear()
-    with standing_in():
+    with own_tables():
         yield
-    wiring.accounts.cache_clear()
-    wiring.domains.cache_clear()
-
-
-def new_account(code: str) -> Created:
-    return wiring.accounts().create_account(
-        name=code, username=code, email=f"{code}@e.example", password="p", domain=f"{code}.example", code=code
-    )
-
-
-def run(*arguments: str) -> Result:
-    """`countless` with these arguments."""
-    group = {str(command.name): command for command in commands.COMMANDS}[arguments[0]]
-    return CliRunner().invoke(group, list(arguments[1:]))
 
 
 def error(result: Result) -> str:

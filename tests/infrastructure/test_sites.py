@@ -4,46 +4,27 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
-from chalicelib.core import passwords
 from chalicelib.core.accounts import Site
-from infrastructure import commands
+from tests import operating
 from tests.conftest import World
-from tests.dynamo import standing_in
+from tests.operating import new_account, own_tables
 
 
 @pytest.fixture(autouse=True)
-def _deployment(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _deployment(world: World) -> Iterator[None]:
     """Tables of this test's own, without any account yet."""
     assert world
-    monkeypatch.setattr(passwords, "hashed", lambda password: password)
-    wiring.accounts.cache_clear()
-    wiring.domains.cache_clear()
-    with standing_in():
+    with own_tables():
         yield
-    wiring.accounts.cache_clear()
-    wiring.domains.cache_clear()
-
-
-def new_account(code: str) -> Created:
-    return wiring.accounts().create_account(
-        name=code,
-        username=code,
-        email=f"{code}@e.example",
-        password="p",
-        domain=f"{code}.example",
-        code=code,
-        cname=f"{code}.example",
-    )
 
 
 def run(*arguments: str, given: str = "") -> Result:
     """`countless sites` with these arguments."""
-    group = {str(command.name): command for command in commands.COMMANDS}["sites"]
-    return CliRunner().invoke(group, list(arguments), input=given)
+    return operating.run("sites", *arguments, given=given)
 
 
 def error(result: Result) -> str:

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
-from chalicelib.core import passwords
 from chalicelib.core.accounts import EmailReports, User
 from chalicelib.core.errors import Uncertain
 from chalicelib.core.mail import Mail, NotSent, Refused
-from infrastructure import commands, users
+from infrastructure import users
 from tests.conftest import World
-from tests.dynamo import standing_in
+from tests.operating import new_account, own_tables, run
 
 NOON = 1_773_144_000  # Tuesday, 10 March 2026, 12:00 UTC
 
@@ -22,31 +21,18 @@ NOON = 1_773_144_000  # Tuesday, 10 March 2026, 12:00 UTC
 def _deployment(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tables of this test's own, on a Tuesday."""
     assert world
-    monkeypatch.setattr(passwords, "hashed", lambda password: password)
     monkeypatch.setattr(wiring, "now", lambda: NOON)
     wiring.forget()
-    with standing_in():
+    with own_tables():
         yield
     monkeypatch.undo()
     wiring.forget()
-
-
-def new_account(name: str) -> Created:
-    return wiring.accounts().create_account(
-        name=name, username=name, email=f"{name}@e.example", password="p", domain=f"{name}.example", code=name
-    )
 
 
 def user(made: Created) -> User:
     wiring.accounts().forget(made.account.id)
     (found,) = wiring.accounts().roster(made.account.id).users
     return found
-
-
-def run(*arguments: str, given: str = "") -> Result:
-    """`countless` with these arguments."""
-    group = {str(command.name): command for command in commands.COMMANDS}[arguments[0]]
-    return CliRunner().invoke(group, list(arguments[1:]), input=given)
 
 
 def error(result: Result) -> str:
