@@ -102,12 +102,7 @@ class TestBreakdowns:
         """Values, campaigns and their sources by day, referrers and their paths by hour; with a filter and without."""
         with struck(Faults(aws=Dynamo())):
             universe = Universe(f"acc/pageviews/breakdowns{next(_streams)}", segment_hits)
-            for number, chosen in enumerate(drawn, 1):
-                message = Message(number << 40, START + number, universe.stream, False, tuple(chosen))
-                universe.accept(message)
-                universe.deliver(0, [message])
-                if number % every == 0:
-                    universe.fold(1, sweep=number % 2 == 0)
+            universe.fill(drawn, every)
             breakdowns = Breakdowns(universe.processes[2].reports._reader)
             meant = [
                 hit for chosen in drawn for hit in chosen if paths.names is None or hit.path.lower() in paths.names

@@ -46,12 +46,7 @@ class TestTallies:
         """Of a site, and of the first path that is known, whose case does not matter; of hours within the range."""
         with struck(Faults(aws=Dynamo())):
             universe = Universe(f"acc/pageviews/tallies{next(_streams)}", segment_hits)
-            for number, chosen in enumerate(drawn, 1):
-                message = Message(number << 40, START + number, universe.stream, False, tuple(chosen))
-                universe.accept(message)
-                universe.deliver(0, [message])
-                if number % every == 0:
-                    universe.fold(1, sweep=number % 2 == 0)
+            universe.fill(drawn, every)
             tallies = Tallies(universe.processes[2].reports._reader)
             every_hit = [hit for chosen in drawn for hit in chosen]
             within = [hit for hit in every_hit if (start is None or start <= _hour(hit)) and _hour(hit) <= end]

@@ -5,7 +5,7 @@ moto, before or after a call takes effect.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 from chalicelib import wiring
 from chalicelib.core import log as log_module
 from chalicelib.core.errors import Unavailable
+from chalicelib.core.events import Hit
 from chalicelib.core.log import Appender
 from chalicelib.core.messages import LIVE, Message
 from chalicelib.core.reading import Reader, Snapshot
@@ -150,6 +151,15 @@ class Universe:
     def accept(self, message: Message) -> None:
         """The message waits in the queue."""
         self.accepted.setdefault(message.id, message)
+
+    def fill(self, batches: Sequence[Sequence[Hit]], every: int) -> None:
+        """Counts each batch as a message; after every so many of them a fold, which for even ones is a sweep."""
+        for number, chosen in enumerate(batches, 1):
+            message = Message(number << 40, START + number, self.stream, False, tuple(chosen))
+            self.accept(message)
+            self.deliver(0, [message])
+            if number % every == 0:
+                self.fold(1, sweep=number % 2 == 0)
 
     def deliver(self, process: int, messages: list[Message]) -> None:
         """The queue hands messages to a process, which may die of it."""
