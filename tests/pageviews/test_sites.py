@@ -301,6 +301,18 @@ def test_what_cannot_be_read_or_is_not_known_refuses_the_whole_request(
     assert found(somebody.get(ours(somebody))) == before
 
 
+@pytest.mark.parametrize("how", [{}, {"content-type": "text/plain"}])
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+def test_nothing_is_a_body_only_where_it_is_called_json(person: Person, method: str, how: dict[str, str]) -> None:
+    """A POST of nothing would take all settings back: whoever wants that says that it is JSON."""
+    before = found(patch(person, data_retention=365))
+    path = SITES if method == "PUT" else ours(person)
+    reply = person.ask(method, path, headers=how)
+    said = f'unable to handle Content-Type "{how.get("content-type", "")}"'
+    assert (reply.status, reply.json()) == (415, {"error": said})
+    assert found(person.get(ours(person))) == before
+
+
 anything = st.recursive(
     st.none()
     | st.booleans()

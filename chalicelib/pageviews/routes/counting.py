@@ -14,7 +14,7 @@ from chalicelib.pageviews.responses import Said
 
 from . import enrichment
 from .public import limited_here
-from .surface import api, blueprint
+from .surface import api, blueprint, undeclared
 
 if TYPE_CHECKING:
     from chalicelib.core.keys import Key
@@ -28,8 +28,8 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
 
     Under an `Idempotency-Key`, the same body counts once within a day; another body counts as another request.
     """
-    if not request.body and request.media_type != "application/json":
-        return responses.said({"error": f'unable to handle Content-Type "{request.media_type}"'}, 415)
+    if refusal := undeclared(request):
+        return refusal
     batch = decode_batch(request.body)
     found = hits.accept_batch(
         batch,

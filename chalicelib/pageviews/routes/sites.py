@@ -13,7 +13,7 @@ from chalicelib.core.errors import Forbidden, Invalid, NotFound
 from chalicelib.pageviews import responses
 from chalicelib.pageviews.responses import Said
 
-from .surface import LIMITS, api
+from .surface import LIMITS, api, undeclared
 
 if TYPE_CHECKING:
     from chalicelib.core.keys import Key
@@ -37,6 +37,8 @@ def create_site(request: web.Request, caller: web.Caller) -> Said:
     """Makes a site. Like all others of the account it belongs to the first one; it copies nothing from that."""
     from chalicelib.pageviews import sites  # noqa: PLC0415 - most functions never see one
 
+    if refusal := undeclared(request):
+        return refusal
     wanted = sites.creation(request.body)
     account = caller.roster.account.id
     made = wiring.accounts().create_site(account, wanted.name, wanted.code, wanted.cname, wanted.settle)
@@ -55,6 +57,8 @@ def change_site(request: web.Request, caller: web.Caller) -> Said:
     """Changes what is named of a site (PATCH), or that and everything else to what a new site has (POST)."""
     from chalicelib.pageviews import sites  # noqa: PLC0415 - most functions never see one
 
+    if refusal := undeclared(request):
+        return refusal
     change = sites.change(request.body, blank=request.method == "POST")
     roster, site = _named(request, caller)
     changed = wiring.accounts().update_site(site.account, site.id, change)

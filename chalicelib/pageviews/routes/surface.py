@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Blueprint
 
 from chalicelib import web
-from chalicelib.pageviews.responses import ApiWords
+from chalicelib.pageviews import responses
+from chalicelib.pageviews.responses import ApiWords, Said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,3 +28,10 @@ def _api_checks(surface: "web.Surface[Any]") -> "Sequence[web.Check]":
 
 
 api = web.Surface(blueprint, ApiWords(), _api_checks, identify=web.identify, visit=web.visit)
+
+
+def undeclared(request: "web.Request") -> Said | None:
+    """What to say to a body of nothing that is not called JSON: it is no empty object (contract, section 1.4)."""
+    if request.body or request.media_type == "application/json":
+        return None
+    return responses.said({"error": f'unable to handle Content-Type "{request.media_type}"'}, 415)
