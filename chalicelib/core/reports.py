@@ -131,7 +131,7 @@ def _paths(snapshot: Snapshot, after: int, limit: int) -> tuple[list[Path], bool
 
 
 def _total(snapshot: Snapshot, when: Range, paths: PathFilter) -> Total:
-    utc = when.utc_days
+    utc = when.utc_days if when.start <= when.end else when
     wanted = paths.resolve(snapshot.names)
     visits, events = Counter[int](), Counter[int]()
     first = min(when.start // DAY, utc.start // DAY)

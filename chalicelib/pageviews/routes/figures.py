@@ -1,6 +1,6 @@
 """What a site's page views add up to: `/api/v0/me`, `/paths` and `/stats`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import web, wiring
 from chalicelib.core.accounts import Permission
@@ -25,6 +25,11 @@ _hits = api.path("/api/v0/stats/hits", limits=LIMITS)
 _refs = api.path("/api/v0/stats/hits/{path_id}", limits=LIMITS)
 
 
+def _large(request: web.Request, body: dict[str, Any]) -> Said:
+    """An answer that may be too large for those who do not take gzip."""
+    return responses.large(body, request.headers.get("accept-encoding", ""))
+
+
 @_help.public("GET")
 def show_help(request: web.Request) -> Said:  # noqa: ARG001 - as every view
     """Where people find the words for all this."""
@@ -42,7 +47,7 @@ def list_paths(request: web.Request, caller: web.Caller) -> Said:
     """Lists every path that the site has ever had."""
     asked = paths_query(request.query)
     found, more = wiring.reports().paths(caller.site.stream, asked.after, asked.limit)
-    return responses.said(responses.paths(found, more))
+    return _large(request, responses.paths(found, more))
 
 
 @_total.keyed("GET", permission=Permission.STATS, viewers=True)
@@ -51,7 +56,7 @@ def show_total(request: web.Request, caller: web.Caller) -> Said:
     now = wiring.now()
     asked = total_query(request.query, now, caller.user.offset(now))
     found = wiring.reports().total(caller.site.stream, asked.when, asked.include)
-    return responses.large(responses.total(found), request.headers.get("accept-encoding", ""))
+    return _large(request, responses.total(found))
 
 
 @_hits.keyed("GET", permission=Permission.STATS, viewers=True)
@@ -70,7 +75,7 @@ def list_hits(request: web.Request, caller: web.Caller) -> Said:
         limit=asked.limit,
         group=asked.group,
     )
-    return responses.large(responses.hits(found), request.headers.get("accept-encoding", ""))
+    return _large(request, responses.hits(found))
 
 
 def _is_page(request: web.Request) -> None:
