@@ -569,8 +569,9 @@ class Redaction:
             notes.phase = "fold"
             return False
         if notes.head < manifest.watermark:
-            items = self._read(up_to=manifest.watermark)
-            self._count([segment for segment, _ in self._pass(items)])
+            found = [segment for segment, _ in tail(self._read(up_to=manifest.watermark), notes.head)]
+            self._count(found)
+            notes.head = notes.cursor = found[-1].number
             return False
         inside = [period for period in manifest.periods if _touched(period, notes.spans)]
         outside = {period: runs for period, runs in manifest.periods.items() if period not in inside}

@@ -308,8 +308,14 @@ class _Desk:
         """Gives the lease back. What was not written down is done again by whoever comes next.
 
         If only what folds left behind is still to be deleted, that is asked for.
+
+        Raises:
+            _Superseded: somebody else has taken it over.
         """
-        self.book = self._written
+        found = self._ports.books.get(self.stream)  # a step that failed may have changed the notes at hand
+        if found is None or found.worker != self._token:
+            raise _Superseded
+        self.book = self._written = found
         self._write(0.0)
         if self.book.running is None and not self.book.waiting and self.book.swept:
             with suppress(Unavailable):
