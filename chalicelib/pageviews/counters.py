@@ -20,6 +20,8 @@ import orjson
 from chalicelib.core.errors import Invalid
 from chalicelib.core.periods import DAY
 
+from . import thousands
+
 if TYPE_CHECKING:
     from chalicelib.core.accounts import Site
 
@@ -27,8 +29,6 @@ TOTAL = "TOTAL"
 """The name that asks for the whole site."""
 CREDIT = "counted by Countless"
 WIDTH, HEIGHT, HEIGHT_WITHOUT_CREDIT = 200, 80, 60
-_NARROW_SPACE = "\u202f"
-_NO_SEPARATOR = 1
 _AGO = {"week": 7, "month": 30, "year": 365}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -103,18 +103,8 @@ def separator(site: Site) -> str:
     try:
         code = orjson.loads(site.user_defaults or "{}").get("number_format")
     except (orjson.JSONDecodeError, AttributeError):
-        return _NARROW_SPACE
-    if code == _NO_SEPARATOR:
-        return ""
-    if not isinstance(code, int) or not 0 < code < 0x110000:
-        return _NARROW_SPACE
-    text = chr(code)
-    return _NARROW_SPACE if _NOT_XML.search(text) else text
-
-
-def grouped(number: int, between: str) -> str:
-    """A number with its thousands apart."""
-    return f"{number:,}".replace(",", between)
+        code = None
+    return thousands.mark(code)
 
 
 class Shown(NamedTuple):

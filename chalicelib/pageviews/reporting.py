@@ -11,10 +11,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-from chalicelib.core.accounts import EmailReports, Roster, Site, SiteState, User
+from chalicelib.core.accounts import EmailReports, Roster, Site, User
 from chalicelib.core.mail import Mail, Mailbox
 
-from . import breakdowns, stopping
+from . import breakdowns, stopping, thousands
 from .report_periods import Period
 from .requests_query import BreakdownQuery
 
@@ -104,8 +104,8 @@ def gather(  # noqa: PLR0913, PLR0917 - what a report is made of
     Raises:
         Unavailable: what was counted cannot be read now.
     """
-    active = [site for site in roster.sites() if site.state is SiteState.ACTIVE]
-    sections = [section for site in active if (section := _section(site, user, period, figures)) is not None]
+    found = (_section(site, user, period, figures) for site in roster.sites())
+    sections = [section for section in found if section is not None]
     if not sections:
         return None
     asked = _printed(support) or "whoever runs this Countless"
@@ -184,8 +184,7 @@ def growth(visits: int, before: int) -> str:
 
 def _number(count: int, user: User) -> str:
     """A number with the user's mark between thousands."""
-    mark = chr(user.number_format) if 1 < user.number_format <= 0x10FFFF else ""
-    return f"{count:,}".replace(",", _printed(mark))
+    return thousands.grouped(count, thousands.mark(user.number_format))
 
 
 def _printed(text: str) -> str:

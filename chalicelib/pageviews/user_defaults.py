@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from . import scalars
+from . import scalars, thousands
 from .bodies import as_flag, as_list, as_object, as_text, as_whole, named, refuse
 from .faults import Fault, Faults, between, one_of, plain
 from .user_settings import DEFAULTS
@@ -189,7 +189,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "sunday_starts_week": _Setting(as_flag, _any),
     "language": _Setting(as_text, _language),
     "date_format": _Setting(as_text, lambda text: plain(text, 50)),
-    "number_format": _Setting(as_whole, _among(8239, 160, 44, 46, 39, 1)),
+    "number_format": _Setting(as_whole, _among(*thousands.MARKS, thousands.NONE)),
     "timezone": _Setting(as_text, _timezone),
     "widgets": _Setting(_widgets, _known_widgets),
     "views": _Setting(_views, _sound_views),

@@ -274,13 +274,16 @@ def test_what_visitors_made_up_cannot_break_out(ann: Person, clock: Clock, post:
 
 
 def test_only_ten_of_each_are_listed(ann: Person, clock: Clock, post: Post, pump: Pump) -> None:
-    """The ten most visited; numbers have the user's mark between thousands."""
+    """The ten most visited; numbers have the user's mark between thousands, which is a narrow space at first."""
+    for _ in range(2):
+        clock.visit(ann, pump, *[("/p14", MONDAY, "https://r14.example/") for _ in range(500)])
     clock.visit(
         ann, pump, *[(f"/p{i:02}", MONDAY, f"https://r{i:02}.example/") for i in range(15) for _ in range(i + 1)]
     )
     clock.run(NEXT + timedelta(hours=1))
     text, _ = shown(post.sent[0])
     assert [f"/p{i:02}" in text for i in range(15)] == [False] * 5 + [True] * 10
+    assert "     1\u202f015    (new)  /p14" in text
     assert [f"r{i:02}.example" in text for i in range(15)] == [False] * 5 + [True] * 10
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from chalicelib import wiring
 from chalicelib.core.accounts import Site
 from chalicelib.core.errors import Invalid, Unavailable
-from chalicelib.pageviews import counters
+from chalicelib.pageviews import counters, thousands
 from infrastructure.local.pump import Pump
 from tests.front import FrontDoor, Reply
 from tests.people import Person, address, settle
@@ -325,7 +325,7 @@ def test_a_counter_may_be_framed_and_runs_nothing(visited: Person, extension: st
 def test_thousands_are_set_apart_as_the_site_says(settings: str, shown: str) -> None:
     """By a narrow space, if it says nothing that can be read; and every format can show that."""
     site = Site(account="a", domain="d", id=1, code="c", user_defaults=settings)
-    number = counters.grouped(1_234_567, counters.separator(site))
+    number = thousands.grouped(1_234_567, counters.separator(site))
     assert number == shown
     for extension in counters.SHOWN:
         assert counters.show(_question("", extension), number).body

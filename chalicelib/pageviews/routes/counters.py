@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from chalicelib import web, wiring
 from chalicelib.core.accounts import Site
 from chalicelib.core.errors import Forbidden, Invalid
-from chalicelib.pageviews import assets, counters
+from chalicelib.pageviews import assets, counters, thousands
 from chalicelib.pageviews.responses import Said
 
 from .public import limited_here
@@ -48,7 +48,7 @@ def show_counter(request: web.Request) -> Said:
 def _shown(site: Site, asked: counters.Question, now: float) -> Said:
     key = (site.stream, asked.span, *asked.spellings)
     found, at = wiring.counters().get(key, lambda: _tally(site, asked))
-    look = counters.show(asked, counters.grouped(found, counters.separator(site)))
+    look = counters.show(asked, thousands.grouped(found, counters.separator(site)))
     expires = datetime.fromtimestamp(now + _FRESH, UTC)
     return Said(
         200 if found or not asked.spellings else 404,
