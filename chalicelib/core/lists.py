@@ -91,7 +91,8 @@ class Lists:
     def known(self, name: str, parse: Callable[[str], T], failed: Callable[[Exception], object]) -> T | None:
         """What the stored list says; None if there is none.
 
-        If it cannot be read, what was known before, and `failed` is told: no view waits or is lost for a list.
+        If it cannot be read, what was known before, and `failed` is told: no view is lost for a list. Once an hour one
+        view waits for the shelf to answer, and for a list that has changed to be read.
         """
         if name not in self._fresh and name not in self._failed:
             self._failed.put(name, value=True)  # whoever asks meanwhile takes what there is

@@ -55,7 +55,8 @@ class Mailbox:
         Raises:
             Invalid: it names none; `field` says whose fault that is.
         """
-        read = None if _CONTROLS.search(text) else _MAILBOX.fullmatch(text.strip())
+        sound = len(text) <= _LONGEST_LINE and not _CONTROLS.search(text)
+        read = _MAILBOX.fullmatch(text.strip()) if sound else None
         if read is None:
             raise Invalid(fields={field: ["must be an e-mail address such as ann@example.com"]})
         local, _, domain = (read["plain"] or read["address"]).rpartition("@")

@@ -243,9 +243,14 @@ def _spelled(body: bytes, known: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def _host(fields: Mapping[str, Any]) -> str | None:
-    """The host that a body names: null is none, which is more than not to be named."""
-    return as_text(fields["cname"], "cname") if "cname" in fields else None
+def _wish(fields: Mapping[str, Any]) -> _Wish:
+    """What both kinds of bodies say. A host that is null is none, which is more than not to be named."""
+    link_domain = fields.get("link_domain")
+    return _Wish(
+        _settings(fields.get("settings"), "settings"),
+        as_text(fields["cname"], "cname") if "cname" in fields else None,
+        None if link_domain is None else as_text(link_domain, "link_domain"),
+    )
 
 
 _SHOWN = frozenset(
@@ -286,13 +291,8 @@ def creation(body: bytes) -> Creation:
         Invalid: no JSON, an unknown key, or, in `fields`, what is wrong with which.
     """
     fields = _spelled(body, _SHOWN)
-    given = fields.get("link_domain")
-    wish = _Wish(
-        _settings(fields.get("settings"), "settings"),
-        _host(fields),
-        None if given is None else as_text(given, "link_domain"),
-        as_text(fields.get("code"), "code"),
-        user_defaults.decode(fields.get("user_defaults")),
+    wish = _wish(fields)._replace(
+        code=as_text(fields.get("code"), "code"), user_defaults=user_defaults.decode(fields.get("user_defaults"))
     )
     faults = Faults()
     made = wish.apply(Site(account="", domain="", id=0, code=""), faults)
@@ -315,13 +315,7 @@ def change(body: bytes, *, blank: bool) -> Callable[[Site], Site]:
     Raises:
         Invalid: no JSON, or a key that is unknown or cannot be changed.
     """
-    fields = _spelled(body, _CHANGED)
-    given = fields.get("link_domain")
-    wish = _Wish(
-        _settings(fields.get("settings"), "settings"),
-        _host(fields),
-        None if given is None else as_text(given, "link_domain"),
-    )
+    wish = _wish(_spelled(body, _CHANGED))
 
     def changed(site: Site) -> Site:
         faults = Faults()
