@@ -14,6 +14,8 @@ from chalicelib.core.mail import Mail, NotSent, Refused
 
 PATIENCE = 20.0
 """Seconds to wait for a server's answer: some look into a mail before they take it."""
+_BROKEN = (smtplib.SMTPException, OSError, UnicodeError)
+"""What may go wrong; the last for a host or a login that cannot be written as the protocol wants it."""
 _DONE, _SENT = 250, 251
 _FOR_NOW = 500
 """Answers below mean that it may go well later, those from here on that it will not (RFC 5321, section 4.2.1)."""
@@ -86,7 +88,7 @@ class Smtp:
                 _expect(server.mail(mail.sender.address), "MAIL")
                 for mailbox in mail.to:
                     _expect(server.rcpt(mailbox.address), "RCPT")
-            except (smtplib.SMTPException, OSError) as error:
+            except _BROKEN as error:
                 _not_sent(error)
             _hand_over(server, raw)
         return number
@@ -107,7 +109,7 @@ class Smtp:
                 server = smtplib.SMTP(where.host, where.port, domain, timeout=PATIENCE)
                 server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
-        except (smtplib.SMTPException, OSError) as error:
+        except _BROKEN as error:
             if server is not None:
                 server.close()
             _not_sent(error)

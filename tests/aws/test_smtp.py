@@ -222,6 +222,14 @@ def test_a_wrong_login_is_told_without_being_repeated(certificate: Certificate) 
     assert "wr0ng" not in f"{raised.value}{Login('countless', 'wr0ng')}"
 
 
+def test_what_cannot_be_said_to_a_server_sends_nothing(certificate: Certificate) -> None:
+    """A login that is not ASCII, which its commands are made of, and a host that is none."""
+    with pytest.raises(NotSent, match="UnicodeEncodeError"):
+        over_starttls(certificate, Handler(), Login("countless", "pässword"))
+    with pytest.raises(NotSent, match="UnicodeError"):
+        Smtp(Server("a..b", 25, implicit=False), lambda: None).send(MAIL)
+
+
 def test_without_its_login_nothing_is_sent() -> None:
     """What holds it does not answer: that is no reason to believe that the mail may have been sent."""
 
