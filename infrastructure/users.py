@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from infrastructure.keys import chosen, operating
+from infrastructure.keys import aligned, chosen, day, listed, operating
 from infrastructure.reaching import reaching
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def table(roster: Roster) -> Iterator[str]:
     rows += [
         (
             user.name,
-            datetime.fromtimestamp(user.created_at, UTC).date().isoformat(),
+            day(user.created_at),
             user.role.name.lower(),
             user.email_reports.name.lower(),
             user.timezone,
@@ -106,9 +105,7 @@ def table(roster: Roster) -> Iterator[str]:
         )
         for user in sorted(roster.users, key=lambda user: user.id)
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from aligned(rows)
 
 
 def _next(user: User) -> str:
@@ -129,8 +126,7 @@ def _user(roster: Roster, name: str) -> User:
     """
     found = next((user for user in roster.users if user.name.lower() == name.lower()), None)
     if found is None:
-        known = ", ".join(sorted(user.name for user in roster.users)) or "there are none"
-        raise click.ClickException(f"The account has no user {name}: {known}")
+        raise click.ClickException(f"The account has no user {name}: {listed(user.name for user in roster.users)}")
     return found
 
 
