@@ -3,7 +3,7 @@ and the names that they use.
 
 The archive is made by the standard library, in one go: a run that takes over makes it again from its beginning, and
 passes over what is there already. That is right, since the same counts make the same bytes; and it is quick enough,
-since an archive is of counts, not of page views: a function has time for a hundred million of them.
+since an archive is of counts, not of page views: a function has time for forty million of them.
 """
 
 import json
