@@ -15,8 +15,8 @@ from . import cells as counting
 from . import manifest as manifests
 from .cells import DAY, Cells
 from .compaction import merge, plan
-from .errors import Conflict
-from .log import read_manifest, require, tail
+from .errors import BrokenLog, Conflict
+from .log import moved, read_manifest, require, tail
 from .manifest import CLOSED, Manifest, Period, Ref, Run
 from .periods import span_of
 from .ports import LogStore, RollupStore
@@ -132,7 +132,13 @@ class Folder:
             if any(segment.sealed for segment in found):
                 return taken  # all of it is about to go
             changes = self._changes()
-            if self._swing(stream, self._take(stream, manifest, found, changes), changes):
+            try:
+                following = self._take(stream, manifest, found, changes)
+            except BrokenLog:
+                if moved(self._rollups, stream, manifest):
+                    continue  # to the parts of another manifest: those of this one are gone
+                raise
+            if self._swing(stream, following, changes):
                 taken += len(found)
 
     def sweep(self, stream: str) -> None:
@@ -153,7 +159,13 @@ class Folder:
         while lost < ATTEMPTS:
             manifest = read_manifest(self._rollups, stream)
             changes = self._changes()
-            following = step(stream, manifest, changes)
+            try:
+                following = step(stream, manifest, changes)
+            except BrokenLog:
+                if moved(self._rollups, stream, manifest):
+                    lost += 1
+                    continue
+                raise
             if following == manifest:
                 return
             lost += not self._swing(stream, following, changes)

@@ -113,6 +113,9 @@ class Appender:
         if pending:
             try:
                 self._append(stream, pending)
+            except BrokenLog:  # perhaps a part is gone since the manifest was read, as happens once it is redacted
+                self._warm.pop(stream, None)
+                self._append(stream, pending)
             except BaseException:
                 self._warm.pop(stream, None)
                 raise
@@ -161,14 +164,17 @@ class Appender:
         warm = self._warm.pop(stream, None)
         if warm is None or self._now() - warm.used > IDLE or not self._read(stream, warm):
             warm = self._load(stream)
-            self._read(stream, warm, fresh=True)
         warm.used = self._now()
         self._warm[stream] = warm
         return warm
 
     def _load(self, stream: str) -> _Warm:
-        manifest, state = load(self._rollups, stream, self._name_limit)
-        return _Warm(state, manifest, self._now())
+        while True:
+            manifest, state = load(self._rollups, stream, self._name_limit)
+            warm = _Warm(state, manifest, self._now())
+            self._read(stream, warm, fresh=True)
+            if state.epoch == manifest.epoch or not moved(self._rollups, stream, manifest):
+                return warm
 
     def _read(self, stream: str, warm: _Warm, *, fresh: bool = False) -> bool:
         """Reads on from where the writer stands; false if the stream was redacted since: then it has to load anew."""
@@ -273,6 +279,17 @@ def read_manifest(rollups: RollupStore, stream: str) -> Manifest:
     """The stream's manifest; an empty one if there is none yet."""
     found = rollups.manifest(stream)
     return manifests.unpack(*found) if found else Manifest()
+
+
+def moved(rollups: RollupStore, stream: str, manifest: Manifest) -> bool:
+    """Whether another manifest is there than this one.
+
+    A redaction rewrites what lies below its marker, and lets go of what the marker orders, once a manifest has taken
+    the marker in. Whoever met the marker in the tail of a manifest that is still there has read all of the tail before
+    that; anyone else has to begin anew.
+    """
+    found = rollups.manifest(stream)
+    return (found[0] if found else 0) != manifest.version
 
 
 def load(rollups: RollupStore, stream: str, name_limit: int = names.LIMIT) -> tuple[Manifest, Stream]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from . import cells as counting
 from .cells import Cells, Part
 from .errors import BrokenLog
-from .log import load_names, read_manifest, require, tail
+from .log import load_names, moved, read_manifest, require, tail
 from .manifest import Manifest, Ref
 from .names import Names
 from .ports import LogStore, RollupStore
@@ -159,17 +159,8 @@ class Reader:
             read = self._now()
             snapshot = Snapshot(stream, manifest, names, manifest.watermark, Cells(), read, self._parts, manifest.epoch)
             self._read(snapshot, fresh=True)
-            if snapshot.epoch == manifest.epoch or not self._moved(manifest, stream):
+            if snapshot.epoch == manifest.epoch or not moved(self._rollups, stream, manifest):
                 return snapshot
-
-    def _moved(self, manifest: Manifest, stream: str) -> bool:
-        """Whether there is another manifest than this one.
-
-        A redaction rewrites what lies below its marker once a manifest has taken the marker in. Whoever met the marker
-        in the tail of a manifest that is still there has read all of the tail before that.
-        """
-        found = self._rollups.manifest(stream)
-        return (found[0] if found else 0) != manifest.version
 
     def _read(self, snapshot: Snapshot, *, fresh: bool = False) -> bool:
         """Reads on; false if the stream was redacted since the manifest was read."""

@@ -364,6 +364,85 @@ def test_a_step_that_fails_halfway_is_done_again_as_a_whole(monkeypatch: pytest.
         agrees(world)
 
 
+class Stalls:
+    """A log at which somebody who reads waits once while others work."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(wiring.log(), name)
+
+    def read(self, *where: Any, **extent: Any) -> Any:
+        if self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        return wiring.log().read(*where, **extent)
+
+
+def test_a_writer_that_read_the_rollups_before_a_redaction_and_the_log_after_it_uses_no_name_that_is_gone() -> None:
+    """Nor does it go on with a session that was erased."""
+    with stage() as (world, redact):
+        key = 4_711
+        send(world, PAGE, PAGE._replace(path="/gone"), PAGE._replace(path="/b", session=key))
+        world.fold(0, sweep=False)
+        world.crash(1)
+
+        def meanwhile() -> None:
+            send(world, PAGE)
+            redact(Act.PURGE, paths=(2,))
+            redact(Act.ERASE, keys=(key,))
+
+        world.processes[1].appender._log = Stalls(meanwhile)
+        send(world, PAGE._replace(path="/gone"), PAGE._replace(path="/b", session=key), process=1)
+        rows = list(redact.rows().values())
+        assert [row.path for row in rows] == ["/", "/", "/gone", "/b"]
+        assert rows[-1].session == 2
+        world.fold(0, sweep=True)
+        agrees(world)
+
+
+def test_parts_that_are_gone_since_the_rollups_were_read_are_looked_for_anew() -> None:
+    """By writers, cold ones and warm ones with an old message, and by folds: no delivery has to come again."""
+    with stage() as (world, redact):
+        first = send(world, PAGE, PAGE._replace(path="/gone"))
+        world.fold(0, sweep=False)
+        send(world, PAGE, process=2)
+        world.crash(1)
+
+        def meanwhile() -> None:
+            wiring.folder().sweep(world.stream)
+            redact(Act.PURGE, paths=(purged[-1],))
+            redact.tidy()
+
+        purged = [2]
+        real = wiring.rollups().manifest
+        with pytest.MonkeyPatch.context() as patch:
+            stalled: list[int] = []
+
+            def manifest(stream: str) -> Any:
+                found = real(stream)
+                if not stalled:
+                    stalled.append(1)
+                    meanwhile()
+                return found
+
+            patch.setattr(wiring.rollups(), "manifest", manifest)
+            world.deliver(1, [first])
+            send(world, PAGE, process=1)
+            for _ in range(4):  # so many runs of a day that a fold merges them
+                send(world, PAGE._replace(path="/gone"))
+                world.fold(0, sweep=False)
+            send(world, PAGE._replace(path="/gone"), process=1)
+            path = redact.path("/gone")
+            stalled.clear()
+            purged.append(path)
+            world.fold(0, sweep=False)
+        assert len(redact.rows()) == 3
+        world.fold(0, sweep=True)
+        agrees(world)
+
+
 def book(redact: Redactor) -> Book:
     return redact.redactions.book(redact.universe.stream)
 
