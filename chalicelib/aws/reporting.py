@@ -24,7 +24,9 @@ FORGOTTEN = 3600
 
 
 class Reporting:
-    """The store. Every method may raise `Unavailable` when DynamoDB does not answer or is throttling."""
+    """The store. Every method may raise `Unavailable` when DynamoDB does not answer or is throttling, and those that
+    write may raise `Uncertain` when nobody can say whether they did.
+    """
 
     def __init__(
         self,
