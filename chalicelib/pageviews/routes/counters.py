@@ -1,15 +1,19 @@
 """Visitor counters: `/counter/PATH.EXT`, for pages that show how often they were seen (contract, section 5)."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from chalicelib import web, wiring
 from chalicelib.core.accounts import Site
 from chalicelib.core.errors import Forbidden, Invalid
-from chalicelib.pageviews import assets, counters, thousands
+from chalicelib.pageviews import assets
 from chalicelib.pageviews.responses import Said
 
 from .public import limited_here
 from .surface import blueprint
+
+if TYPE_CHECKING:
+    from chalicelib.pageviews.counters import Question
 
 _PREFIX = "/counter/"
 _FRESH = 4 * 3600
@@ -32,6 +36,8 @@ def show_counter(request: web.Request) -> Said:
     What nobody has seen, or not in the range asked for, is a 404 that shows 0. The path is read from the whole URL's:
     what a greedy variable holds differs between gateways where slashes are doubled.
     """
+    from chalicelib.pageviews import counters  # noqa: PLC0415 - most functions show none
+
     try:
         site = web.public_site(request)
         if site is None:
@@ -45,7 +51,9 @@ def show_counter(request: web.Request) -> Said:
         return _refused(request, error)
 
 
-def _shown(site: Site, asked: counters.Question, now: float) -> Said:
+def _shown(site: Site, asked: "Question", now: float) -> Said:
+    from chalicelib.pageviews import counters, thousands  # noqa: PLC0415
+
     key = (site.stream, asked.span, *asked.spellings)
     found, at = wiring.counters().get(key, lambda: _tally(site, asked))
     look = counters.show(asked, thousands.grouped(found, counters.separator(site)))
@@ -63,7 +71,7 @@ def _shown(site: Site, asked: counters.Question, now: float) -> Said:
     )
 
 
-def _tally(site: Site, asked: counters.Question) -> int:
+def _tally(site: Site, asked: "Question") -> int:
     from chalicelib.core.tallies import since  # noqa: PLC0415 - what reads streams is loaded with the first question
 
     when = since(asked.start, asked.end)
