@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from chalicelib.core.cells import Dimension
 from chalicelib.core.errors import Invalid
 
-from . import display, screens
+from . import display, scalars, screens
 
 if TYPE_CHECKING:
     from chalicelib.core.accounts import Site
@@ -29,8 +29,6 @@ _DIMENSIONS = {
     "languages": Dimension.LANGUAGE,
     "sizes": Dimension.WIDTH,
 }
-_NUMBER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
-_INT64 = 2**63
 T = TypeVar("T")
 
 
@@ -68,8 +66,8 @@ def whole_number(name: str, text: str) -> int:
     Raises:
         Invalid: it is none.
     """
-    number = int(text) if _NUMBER.fullmatch(text) else _INT64
-    if not -_INT64 <= number < _INT64:
+    number = scalars.integer(text)
+    if number is None:
         raise Invalid(fields={name: ["must be a whole number"]})
     return number
 

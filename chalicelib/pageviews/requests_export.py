@@ -3,7 +3,6 @@
 Nothing but `Invalid` and `NotFound` ever leaves here.
 """
 
-import re
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,7 +14,6 @@ from .texts import mended
 _DAY = 86_400
 _MAX_ID = 2**63 - 1
 _MAX_NUMBER = 10**9
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _KEYS = frozenset({"format", "start_from_hit_id", "start_from_day"})
 _READ_ONLY = frozenset(
     {"id", "site_id", "last_hit_id", "path", "created_at", "finished_at", "num_rows", "size", "hash", "error"}
@@ -85,8 +83,9 @@ def export_number(text: str) -> int:
         Invalid: no number.
         NotFound: no number that an export may have.
     """
-    if not _WHOLE.fullmatch(text):
+    number = scalars.integer(text)
+    if number is None:
         raise Invalid(fields={"id": ["must be a whole number"]})
-    if not 0 < int(text) <= _MAX_NUMBER:
+    if not 0 < number <= _MAX_NUMBER:
         raise NotFound("export")
-    return int(text)
+    return number

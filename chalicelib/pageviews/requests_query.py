@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from chalicelib.core.errors import Invalid
 from chalicelib.core.periods import DAY, Range, default_range
 
+from . import scalars
+
 if TYPE_CHECKING:
     # Loaded with the first question: what answers them would be a third of what a cold start imports of ours.
     from chalicelib.core.reports import Group, PathFilter
@@ -20,8 +22,6 @@ LONGEST = 36_600
 """Days of a range: a century. Every day is listed in the answer, empty ones too."""
 _TRUE = frozenset({"true", "on", "1", "checked"})
 _GROUPS: tuple[Group, ...] = ("hour", "day", "week", "month")
-_INT = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
-_INT64 = 2**63
 _INT32 = 2**31
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _TIME = re.compile(
@@ -156,8 +156,8 @@ class _Given:
         text = self._first(name)
         if text is None:
             return default
-        number = int(text) if _INT.fullmatch(text) else _INT64
-        if not -_INT64 <= number < _INT64:
+        number = scalars.integer(text)
+        if number is None:
             _refuse(name, text, "a number")
         return number
 
@@ -201,10 +201,12 @@ class _Given:
             return None
         if by_name:
             return _filter(names=tuple(words))
-        ids = [int(word) if _INT.fullmatch(word) else _INT32 for word in words]
-        for number, word in zip(ids, words, strict=True):
-            if not -_INT32 <= number < _INT32:
+        ids = set()
+        for word in words:
+            number = scalars.integer(word)
+            if number is None or not -_INT32 <= number < _INT32:
                 raise Invalid(f"invalid number in {name}: {_quoted(word)}")
+            ids.add(number)
         return _filter(ids=frozenset(ids))
 
 

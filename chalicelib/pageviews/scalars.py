@@ -1,4 +1,4 @@
-"""Sizes and times as callers write them (page-view contract, sections 1.7 and 3.1)."""
+"""Numbers, sizes and times as callers write them (page-view contract, sections 1.6, 1.7 and 3.1)."""
 
 import re
 from collections.abc import Iterable
@@ -7,6 +7,8 @@ from functools import lru_cache
 
 _LONGEST_SIZE, _LONGEST_TIME = 100, 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+_INT64 = 2**63
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
@@ -15,6 +17,12 @@ _SECOND = timedelta(seconds=1)
 
 ZERO_TIME = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) / _SECOND
 """What clients send for "not set", in Unix seconds."""
+
+
+def integer(text: str) -> int | None:
+    """A whole number of 64 bits, with or without a sign; None if it is none."""
+    number = int(text) if _INTEGER.fullmatch(text) else _INT64
+    return number if -_INT64 <= number < _INT64 else None
 
 
 def size(text: str) -> tuple[int, ...] | None:

@@ -166,6 +166,18 @@ def test_the_function_makes_what_was_asked_for(person: Person, pump: Pump) -> No
     assert types == ["application/gzip", "application/zip"]
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("0", 404), ("-1", 404), ("9" * 18, 404), (str(2**63 - 1), 404), (str(2**63), 400), ("x", 400), ("1.0", 400)],
+)
+def test_a_number_that_no_export_has_is_not_found(person: Person, name: str, status: int) -> None:
+    """However large, up to 64 bits; what is no number is said to be none."""
+    for path in (name, f"{name}/download"):
+        reply = person.get(f"{EXPORT}/{path}")
+        said = {"error": "not found"} if status == 404 else {"errors": {"id": ["must be a whole number"]}}
+        assert (reply.status, reply.json()) == (status, said)
+
+
 def test_an_archive_of_everything_has_visits_of_any_year(person: Person, pump: Pump) -> None:
     """Those imported from before 1970 too; a first day of long ago leaves out what is older."""
     for year in ("0480", "0550", "1969"):
