@@ -137,6 +137,21 @@ def user(person: Person) -> User:
     return found
 
 
+def rewrite(person: Person, change: str, **values: Any) -> None:
+    """Changes the user's item behind the service's back."""
+    words: dict[str, Any] = {"UpdateExpression": change}
+    if values:
+        words["ExpressionAttributeValues"] = {f":{name}": value for name, value in values.items()}
+    clients.dynamodb().update_item(
+        TableName=wiring.settings().documents_table,
+        Key={
+            "pk": {"S": f"account#{person.created.account.id}"},
+            "sk": {"S": f"user#{person.created.user.id:010d}"},
+        },
+        **words,
+    )
+
+
 def shown(mail: Mail) -> tuple[str, str]:
     """The two parts of a mail, as it arrives."""
     found = read(mail.mime())
@@ -433,15 +448,7 @@ def test_one_user_whose_report_fails_stops_nobody_elses(  # noqa: PLR0917 - fixt
             raise Unavailable("log")
         return gather(found, *rest)
 
-    clients.dynamodb().update_item(
-        TableName=wiring.settings().documents_table,
-        Key={
-            "pk": {"S": f"account#{misspelt.created.account.id}"},
-            "sk": {"S": f"user#{misspelt.created.user.id:010d}"},
-        },
-        UpdateExpression="SET email = :none",
-        ExpressionAttributeValues={":none": {"S": "no address\r\nBcc: x@example.com"}},
-    )
+    rewrite(misspelt, "SET email = :none", none={"S": "no address\r\nBcc: x@example.com"})
     wiring.accounts().forget(misspelt.created.account.id)
     with monkeypatch.context() as patch:
         patch.setattr(wiring.accounts(), "roster", no_roster)
@@ -512,11 +519,7 @@ def test_what_is_not_chosen_stays_whatever_the_chooser_remembers(ann: Person) ->
 
 def test_a_user_from_before_there_were_reports_may_want_some(ann: Person, clock: Clock, post: Post, pump: Pump) -> None:
     """The item says nothing about them: weeks start on Monday then."""
-    clients.dynamodb().update_item(
-        TableName=wiring.settings().documents_table,
-        Key={"pk": {"S": f"account#{ann.created.account.id}"}, "sk": {"S": f"user#{ann.created.user.id:010d}"}},
-        UpdateExpression="REMOVE email_reports, last_report_at, sunday_starts_week, number_format",
-    )
+    rewrite(ann, "REMOVE email_reports, last_report_at, sunday_starts_week, number_format")
     assert user(ann).email_reports is EmailReports.NEVER
     clock.set(MONDAY)
     wiring.reporting().choose(user(ann), EmailReports.WEEKLY)
@@ -554,15 +557,7 @@ def test_what_was_chosen_meanwhile_outlasts_a_report_that_was_not_sent(
 def test_an_address_that_nobody_has_confirmed_gets_no_mail(ann: Person, clock: Clock, post: Post, pump: Pump) -> None:
     """It may be a stranger's."""
     clock.visit(ann, pump, ("/one", MONDAY, ""))
-    clients.dynamodb().update_item(
-        TableName=wiring.settings().documents_table,
-        Key={
-            "pk": {"S": f"account#{ann.created.account.id}"},
-            "sk": {"S": f"user#{ann.created.user.id:010d}"},
-        },
-        UpdateExpression="SET email_verified = :no",
-        ExpressionAttributeValues={":no": {"BOOL": False}},
-    )
+    rewrite(ann, "SET email_verified = :no", no={"BOOL": False})
     wiring.accounts().forget(ann.created.account.id)
     clock.run(NEXT + timedelta(hours=1))
     assert post.sent == []
@@ -632,12 +627,8 @@ def test_whoever_gets_reports_stops_them_by_a_link(  # noqa: PLR0917 - fixtures
         answer = front.request("POST", path, headers=form, body="List-Unsubscribe=One-Click")
         assert (answer.status, "no more reports" in answer.text) == (200, True)
         assert user(ann).email_reports is EmailReports.NEVER
-    clients.dynamodb().update_item(  # another process has them sent again, which this one has not heard of
-        TableName=wiring.settings().documents_table,
-        Key={"pk": {"S": f"account#{ann.created.account.id}"}, "sk": {"S": f"user#{number:010d}"}},
-        UpdateExpression="SET email_reports = :daily",
-        ExpressionAttributeValues={":daily": {"N": "1"}},
-    )
+    # Another process has them sent again, which this one has not heard of.
+    rewrite(ann, "SET email_reports = :daily", daily={"N": "1"})
     assert front.request("POST", path, headers=form, body="List-Unsubscribe=One-Click").status == 200
     assert user(ann).email_reports is EmailReports.NEVER
     clock.set(NEXT + timedelta(days=400))
