@@ -77,7 +77,7 @@ def _key(stream: str) -> dict[str, dict[str, str]]:
 
 
 class Leftovers:
-    """`redaction.Outside`: what holds something of a stream besides log and rollups."""
+    """`sealing.Outside`: what holds something of a stream besides log and rollups."""
 
     def __init__(self, rollups: "DynamoRollups", s3: "S3Client", bucket: str, withdraw: Callable[[str], None]) -> None:
         """`withdraw` removes the files of a stream's exports."""

@@ -14,15 +14,15 @@ either conditional or under a name that nobody else has. Event ids stay, and so 
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from hashlib import sha256
 from itertools import accumulate, compress
-from typing import Any, Protocol
+from typing import Any
 
 from . import accepted as blocks
 from . import names as naming
+from . import sealing
 from .cells import DAY, HOUR, SUMMARY
 from .cells import unpack as unpack_part
 from .errors import BrokenLog, Conflict, Invalid
@@ -33,15 +33,16 @@ from .manifest import Manifest, Period, periods_from, periods_to
 from .names import Names
 from .periods import month_of, span_of
 from .ports import Item, LogStore, RollupStore
+from .sealing import WRITES, Outside
 from .segments import GONE, Columns, Kind, Orders, Renamed, Segment
 from .segments import unpack as unpack_segment
 
 READ = 4_000_000
 """Bytes of segments in one step: what a function's memory holds at ease."""
+DELETED = "The site is deleted."
+"""Why nothing was done that was asked for."""
 NAMES_AT_ONCE = 20_000
 """So many names go with one marker, which is one item; the others go with another."""
-SEAL_LIFE = blocks.HORIZON + 2 * DAY
-"""Seconds for which a deleted site's stream stays sealed: a message that is older would be refused anyway."""
 
 
 class Act(StrEnum):
@@ -167,19 +168,6 @@ def _deltas(numbers: Collection[int]) -> list[int]:
 
 def _summed(deltas: Iterable[int]) -> set[int]:
     return set(accumulate(deltas))
-
-
-class Outside(Protocol):
-    """What else holds something of a stream. Every method may be called again."""
-
-    def drop_bots(self, stream: str, goes: Callable[[Bot], bool] | None) -> None:
-        """Deletes the bots' hits of which that is true; all of them if it is None."""
-
-    def drop_bodies(self, stream: str, counted: Callable[[int, int], bool] | None) -> None:
-        """Deletes the bodies of large messages that were counted, as its id and moment of acceptance say; or all."""
-
-    def withdraw(self, stream: str) -> None:
-        """Removes the files of the stream's exports."""
 
 
 class Plan:
@@ -311,6 +299,13 @@ class Redaction:
             return self._find()
         return steps[self.notes.phase]()
 
+    def _seal(self) -> bool:
+        notes, now = self.notes, self._now()
+        if not notes.marker:
+            notes.marker = sealing.seal(self._log, self._rollups, self._stream, now)
+            return False
+        return sealing.empty(self._log, self._rollups, self._outside, self._stream, notes.marker, now, self._read_bytes)
+
     # --- what is concerned ------------------------------------------------------------------------------------
 
     def _read(self, up_to: int | None = None) -> Sequence[Item]:
@@ -356,7 +351,7 @@ class Redaction:
 
     def _look(self, segment: Segment) -> None:
         if segment.sealed:
-            raise Gone("The site is deleted.")
+            raise Gone(DELETED)
         notes, plan = self.notes, Plan(self._wish, self.notes)
         events = segment.events
         kept, moved = plan.kept(segment), plan.moved(segment)
@@ -519,10 +514,14 @@ class Redaction:
         notes, plan = self.notes, Plan(self._wish, self.notes)
         items = self._read(up_to=notes.marker)
         found: list[Segment] = []
-        head = notes.head
+        head, writes = notes.head, 0
         for item in items:
+            if writes == WRITES:
+                break
+            notes.cursor = item.number
             segment = unpack_segment(item.data)
             less = plan.rewritten(segment)
+            writes += less is not segment
             if item.number <= head:
                 if less is not segment:  # an original, waiting for its end, of a merged segment
                     self._log.delete(self._stream, item.number)
@@ -535,7 +534,6 @@ class Redaction:
             head = segment.number
         self._count(found)
         notes.head = head
-        notes.cursor = items[-1].number if items else notes.cursor
         if not items:
             if head < notes.marker:
                 raise BrokenLog(f"the log ends at {head}, before the marker {notes.marker}")
@@ -622,50 +620,6 @@ class Redaction:
             return False
 
         self._outside.drop_bodies(self._stream, counted)
-
-    # --- the end of a stream ----------------------------------------------------------------------------------
-
-    def _seal(self) -> bool:
-        """Seals the log, and deletes all that it was, piece by piece."""
-        notes = self.notes
-        if not notes.marker:
-            notes.marker = self._put_seal()
-            return False
-        if notes.phase == "clean":
-            self._rollups.remove(self._stream, self._rollups.stored(self._stream))
-            self._outside.drop_bots(self._stream, None)
-            self._outside.withdraw(self._stream)
-            self._outside.drop_bodies(self._stream, None)
-            return True
-        # The first segment covers all there was, so that whoever begins to read finds the seal. The manifest goes
-        # before the others do: with it one would begin to read behind the first.
-        whole = Segment(notes.marker, 1, 1 << 31, orders=Orders(sealed=True))
-        self._log.overwrite(self._stream, 1, whole.pack(), int(self._now()) + SEAL_LIFE)
-        while manifest := self._rollups.manifest(self._stream):
-            self._rollups.drop(self._stream, manifest[0])
-        items = self._log.read(self._stream, after=1, at_most=self._read_bytes)
-        gone = [item.number for item in items if item.number != notes.marker]
-        for number in gone:
-            self._log.delete(self._stream, number)
-        if not gone:
-            notes.phase = "clean"
-        return False
-
-    def _put_seal(self) -> int:
-        """The number of the seal, behind all there is."""
-        while True:
-            manifest = read_manifest(self._rollups, self._stream)
-            last = Segment(manifest.watermark, 1, manifest.epoch, manifest.next_event, manifest.next_session)
-            for segment, _ in tail(self._log.read(self._stream, after=last.number), last.number):
-                last = segment
-            if last.sealed:
-                return last.number
-            number, expires = last.number + 1, int(self._now()) + SEAL_LIFE
-            seal = Segment(number, number, last.epoch + 1, last.next_event, last.next_session)
-            seal.orders = Orders(sealed=True)
-            with suppress(Conflict):  # somebody appended meanwhile, or this very call did
-                self._log.put(self._stream, number, seal.pack(), expires)
-                return number
 
 
 def remove_unnamed(rollups: RollupStore, stream: str, before: int) -> None:

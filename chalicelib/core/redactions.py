@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-from . import ids
+from . import ids, sealing
 from .errors import Conflict, Invalid, Unavailable
 from .ports import LogStore, RollupStore
-from .redaction import READ, Act, Gone, Notes, Outside, Redaction, Wish, remove_unnamed
+from .redaction import DELETED, READ, Act, Gone, Notes, Redaction, Wish, remove_unnamed
+from .sealing import Outside
 
 PREFIX = "red_"
 WAITING = 50
@@ -166,7 +167,7 @@ class Redactions:
         wish = Wish(PREFIX + ids.ordered(now), act, int(now), **what)
         for _ in range(_LOOKS):
             book = self._ports.books.get(stream) or Book()
-            if len(book.waiting) >= WAITING:
+            if len(book.waiting) >= WAITING and act is not Act.SEAL:
                 raise Invalid(f"{WAITING} changes wait for this site already. Please try again later.")
             with suppress(Conflict):
                 self._ports.books.swap(stream, replace(book, version=book.version + 1, waiting=(*book.waiting, wish)))
@@ -254,15 +255,17 @@ class Worker:
         return Outcome.DONE
 
     def _step(self, desk: "_Desk") -> None:
-        book = desk.book
+        book, ports = desk.book, self._ports
+        if any(wish.act is Act.SEAL for wish in book.waiting):
+            desk.seal()
+            return
         if book.running is None and book.waiting:
             desk.book = replace(book, running=book.waiting[0], notes=Notes(), waiting=book.waiting[1:])
             return
         if book.running is None:
-            remove_unnamed(self._ports.rollups, desk.stream, book.swept)
-            desk.book = replace(book, swept=0)
+            if self._swept(desk.stream, book.swept):
+                desk.book = replace(book, swept=0)
             return
-        ports = self._ports
         redaction = Redaction(
             ports.log,
             ports.rollups,
@@ -280,6 +283,15 @@ class Worker:
                 desk.finish("")
         except Gone as gone:
             desk.finish(str(gone))
+
+    def _swept(self, stream: str, since: int) -> bool:
+        """Deletes a piece of what was left behind by those who were at work; whether nothing is left."""
+        ports = self._ports
+        mark = sealing.seal_of(ports.log, stream)
+        if mark:
+            return sealing.empty(ports.log, ports.rollups, ports.outside, stream, mark, ports.clock(), self._read)
+        remove_unnamed(ports.rollups, stream, since)
+        return True
 
 
 class _Superseded(Exception):
@@ -320,6 +332,16 @@ class _Desk:
         if self.book.running is None and not self.book.waiting and self.book.swept:
             with suppress(Unavailable):
                 self._ports.queue.ask(self.stream, LONGEST_DELAY)
+
+    def seal(self) -> None:
+        """Goes on with the seal that waits: all else is of no use any more."""
+        book, now = self.book, int(self._ports.clock())
+        wishes = [wish for wish in (book.running, *book.waiting) if wish is not None]
+        (first, *_) = (wish for wish in wishes if wish.act is Act.SEAL)
+        others = (Done(w.id, str(w.act), now, 0, 0, DELETED) for w in wishes if w.act is not Act.SEAL)
+        notes = book.notes if first is book.running else Notes()
+        done = (*book.done, *others)[-REMEMBERED:]
+        self.book = replace(book, running=first, notes=notes, waiting=(), done=done)
 
     def finish(self, error: str) -> None:
         """The running one is done, or cannot be done."""

@@ -24,7 +24,7 @@ from tests.core.world import Crash, Universe
 
 @dataclass
 class Elsewhere:
-    """`redaction.Outside` with the real bots; of exports and bodies it is only known that somebody looked."""
+    """`sealing.Outside` with the real bots; of exports and bodies it is only known that somebody looked."""
 
     withdrawn: list[str] = field(default_factory=list)
 

@@ -1,7 +1,7 @@
 """What is to go goes for good, all else stays as it was, whoever writes, reads, folds, sweeps and dies meanwhile."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
-from chalicelib.core import compaction
+from chalicelib.core import compaction, redaction, sealing
 from chalicelib.core.audit import audit
-from chalicelib.core.errors import Unavailable
+from chalicelib.core.errors import BrokenLog, Unavailable
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
@@ -309,6 +309,89 @@ def test_a_sealed_stream_takes_nothing_and_holds_nothing() -> None:
         assert redact(Act.PURGE, start=0).error == "The site is deleted."
 
 
+def test_nothing_is_left_of_a_sealed_stream_by_those_who_were_at_work_on_it() -> None:
+    """A fold, the stream's first, and a writer that had read the log each stall until the seal has removed all."""
+    with stage() as (world, redact):
+        send(world, PAGE._replace(path="/private"))
+        send(world, PAGE._replace(path="/private"), process=1)
+        real = wiring.log().put
+        stalled: list[int] = []
+
+        def put(stream: str, number: int, data: bytes, expires: int | None) -> None:
+            if not stalled:
+                stalled.append(number)
+                patch.setattr(wiring.rollups(), "swing", swing)
+                with suppress(BrokenLog):
+                    wiring.folder().fold(stream)
+            real(stream, number, data, expires)
+
+        def swing(stream: str, version: int, data: bytes) -> None:
+            patch.undo()
+            send(world, PAGE._replace(path="/private"))
+            send(world, PAGE._replace(path="/private"))
+            redact(Act.SEAL)
+            wiring.rollups().swing(stream, version, data)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(wiring.log(), "put", put)
+            send(world, PAGE._replace(path="/private"), process=1, bots=(Bot("/private", START, 1, "x"),))
+        assert stalled
+        redact.tidy()
+        assert not redact.holds("private")
+        assert wiring.rollups().stored(world.stream) == []
+        assert wiring.rollups().manifest(world.stream) is None
+
+
+def test_a_seal_waits_for_no_other_redaction() -> None:
+    """Neither for those that wait, however many they are, nor for one that does not come to its end."""
+    with stage() as (world, redact):
+        send(world, PAGE, PAGE._replace(path="/private"))
+        for _ in range(WAITING):
+            redact.redactions.begin(world.stream, Act.PURGE, paths=(2,))
+        turns = iter([100.0] * 3)
+        Worker(redact.ports).work(world.stream, lambda: next(turns, 0.0))
+        first = book(redact).running
+        assert first is not None
+        assert redact(Act.SEAL).error == ""
+        assert {done.error for done in book(redact).done} == {"", "The site is deleted."}
+        redact.tidy()
+        assert not redact.holds("private")
+
+
+def test_a_step_writes_only_so_many_segments() -> None:
+    """However small they are: a step has to end long before the function does."""
+    with stage(1) as (world, redact), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "WRITES", 3)
+        patch.setattr(sealing, "WRITES", 3)
+        send(world, *(PAGE._replace(path="/gone") for _ in range(10)), PAGE)
+        redact.redactions.begin(world.stream, Act.PURGE, paths=(1,))
+        written: list[str] = []
+        for name in ("replace", "delete"):
+            patch.setattr(wiring.log(), name, _noted(written, getattr(wiring.log(), name)))
+        most: list[int] = []
+
+        def remaining() -> float:
+            most.append(len(written))
+            written.clear()
+            return 100.0
+
+        Worker(redact.ports).work(world.stream, remaining)
+        assert [row.path for row in redact.rows().values()] == ["/"]
+        agrees(world)
+        redact.redactions.begin(world.stream, Act.SEAL)
+        Worker(redact.ports).work(world.stream, remaining)
+        assert sum(most) > 20
+        assert max(most) <= 3
+
+
+def _noted(written: list[str], write: Callable[..., None]) -> Callable[..., None]:
+    def noting(stream: str, *what: Any, **how: Any) -> None:
+        written.append(stream)
+        write(stream, *what, **how)
+
+    return noting
+
+
 def test_only_so_many_wait_for_a_stream() -> None:
     from chalicelib.core.errors import Invalid  # noqa: PLC0415
 
@@ -342,7 +425,8 @@ def test_a_step_that_fails_halfway_is_done_again_as_a_whole(monkeypatch: pytest.
     with stage() as (world, redact):
         send(world, PAGE, PAGE._replace(path="/gone"))
         redact.redactions.begin(world.stream, Act.PURGE, paths=(2,))
-        real, failed = redact.ports.rollups.put, []
+        real = redact.ports.rollups.put
+        failed: list[int] = []
 
         def put(stream: str, parts: Any, expires: int | None) -> None:
             if book(redact).notes.phase == "swing" and not failed:
