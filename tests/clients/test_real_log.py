@@ -62,11 +62,24 @@ def check_breakdowns(service: Service, recounted: Recount, *, details: bool) -> 
         ({"include_paths": "999999"}, set()),
         ({"include_paths": ",".join(path.upper() for path in last), "path_by_name": "true"}, set(last)),
     ]
+    for query, paths in asked:
+        _check_filtered(service, query, Recount(visits={path: recounted.visits[path] for path in paths or ()}))
     done = breakdowns.compare(service, RANGE, recounted, asked, details=details)
     assert done.pages == 7 * (1 + len(asked))
     if details:
         assert done.details > 300
         assert breakdowns.compare_paths(service, RANGE, recounted, ids) == len(recounted.paths)
+
+
+def _check_filtered(service: Service, query: dict[str, str], left: Recount) -> None:
+    """Total and paths of a filter are those of the paths that it leaves."""
+    total = service.get("stats/total", **RANGE, **query)
+    assert (total["total"], total["total_utc"], total["total_events"]) == (left.total, left.total, 0)
+    assert _series(total["stats"]) == _days(left.hourly())
+    rows = service.get("stats/hits", **RANGE, **query, limit="100")["hits"]
+    assert {row["path"]: (row["count"], _series(row["stats"])) for row in rows} == {
+        path: (count, _days(left.hourly(path))) for path, count in left.paths.items()
+    }
 
 
 def _series(days: list[dict[str, Any]]) -> dict[str, list[int]]:
