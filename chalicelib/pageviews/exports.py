@@ -94,6 +94,7 @@ class _Piece:
         ids = segment.events.id
         at, stop = bisect_right(ids, self.reached.event), bisect_right(ids, self._end)
         retitles = list(segment.retitles)
+        table.open(segment)
         while True:
             while retitles and retitles[0].event <= at:
                 table.retitle([retitles.pop(0)])
@@ -137,6 +138,7 @@ class _Table:
         self._site = site
         self._names = Names()
         self._fields: dict[Kind, list[str]] = {kind: [nothing] for kind, nothing in _NOTHING.items()}
+        self._sessions: list[str] = []
         self._widths: dict[int, str] = {}
         self._minutes = _Minutes()
 
@@ -146,6 +148,10 @@ class _Table:
         for kind, fields in self._fields.items():
             fields.extend(_FIELDS[kind](text) for text in self._names.texts[kind][len(fields) - 1 :])
 
+    def open(self, segment: Segment) -> None:
+        """Makes ready for the segment's rows."""
+        self._sessions = ["0-0", *(f"{self._site:x}-{session.number:x}" for session in segment.sessions)]
+
     def retitle(self, retitles: Sequence[Retitle]) -> None:
         """Gives paths their new titles."""
         for retitle in retitles:
@@ -153,10 +159,9 @@ class _Table:
             self._fields[Kind.PATH][retitle.path] = _path(path_name(text, retitle.title))
 
     def rows(self, segment: Segment, start: int, stop: int, chosen: Sequence[int]) -> list[str]:
-        """The rows of the events from `start` to before `stop` that are chosen."""
+        """The rows of the events from `start` to before `stop` that are chosen, of the segment that is open."""
         events = segment.events
-        numbers = ["0-0", *(f"{self._site:x}-{session.number:x}" for session in segment.sessions)]
-        widths = self._widths
+        sessions, widths = self._sessions, self._widths
         for width in set(events.width[start:stop]) - widths.keys():
             widths[width] = f'"{width},0,1",'
         columns = (events.path, events.flags, events.browser, events.system, events.session, events.ref, events.width)
@@ -168,7 +173,7 @@ class _Table:
         )
         minutes = self._minutes
         return [
-            f"{path[p]}{_EVENT[f & EVENT]}{browser[b]}{system[s]}{numbers[n]},0,{ref[r]}{widths[w]}{location[o]}"
+            f"{path[p]}{_EVENT[f & EVENT]}{browser[b]}{system[s]}{sessions[n]},0,{ref[r]}{widths[w]}{location[o]}"
             f"{_FIRST[f & FIRST]}{minutes[at // 60]}{_SECONDS[at % 60]}"
             for p, f, b, s, n, r, w, o, at in zip(*parts, strict=True)
         ]

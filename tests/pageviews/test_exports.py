@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from chalicelib import wiring
 from chalicelib.core import listing
 from chalicelib.core.cells import Dimension
+from chalicelib.core.compaction import join
 from chalicelib.core.events import Hit
 from chalicelib.core.exporting import Chunk, Source
 from chalicelib.core.exports import Lost
@@ -230,6 +231,25 @@ def test_a_row_has_the_title_that_its_path_had_then() -> None:
     assert Counter(titles).keys() == {"Old", "New"}
     for start in range(31):
         assert [row[1] for row in table(stream.csv(stream.place(), start))] == titles[start:]
+
+
+def test_titles_that_change_all_the_time_cost_no_more_than_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions are read once for each segment, into however many pieces titles cut it."""
+    monkeypatch.setattr(exports, "CHUNK", 1_000)
+    stream = Stream()
+    stream.append(*(hit("/a", title=str(n // 11), session=n + 1) for n in range(130)))
+    [merged] = [join(list(segments(wiring.log(), stream.name, stream.place().head)))]
+    assert len(merged.retitles) > 5
+    reads = []
+
+    class Watched(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            reads.append(1)
+            return super().__iter__()
+
+    merged.sessions = Watched(merged.sessions)
+    assert len(table(Csv(lambda: iter([merged]), SITE, 0, 130))) == 130
+    assert len(reads) == 1
 
 
 OLD = {
