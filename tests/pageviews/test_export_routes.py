@@ -178,6 +178,20 @@ def test_a_number_that_no_export_has_is_not_found(person: Person, name: str, sta
         assert (reply.status, reply.json()) == (status, said)
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"),
+        ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"),
+        ("0001-01-02T00:00:00Z", "0001-01-02T00:00:00Z"),
+    ],
+)
+def test_a_first_day_may_be_at_the_ends_of_the_calendar(person: Person, given: str, shown: str) -> None:
+    """In some zones it lies beyond."""
+    made = person.post(EXPORT, json_body={"format": "json", "start_from_day": given})
+    assert (made.status, made.json()["start_from_day"]) == (202, shown)
+
+
 def test_an_archive_of_everything_has_visits_of_any_year(person: Person, pump: Pump) -> None:
     """Those imported from before 1970 too; a first day of long ago leaves out what is older."""
     for year in ("0480", "0550", "1969"):
