@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.core import messages
 from chalicelib.core.errors import Poison, Unavailable
 from chalicelib.core.exports import Job
-from chalicelib.core.messages import Message
+from chalicelib.core.messages import BodyGone, Message
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LARGEST = 900_000
 """Characters of a queue message: SQS takes 1 MiB, attributes included."""
+BODIES = "bodies/"
+"""How the keys of bodies in the bucket begin."""
 POINTER = "s3:"
 """How a queue message begins whose body is in the bucket."""
 
@@ -47,7 +49,7 @@ class SqsIngest:
         body = message.encode()
         if len(body) <= LARGEST:
             return body
-        key = f"bodies/{message.stream}/{message.accepted}-{message.id:016x}"
+        key = f"{BODIES}{message.stream}/{message.accepted}-{message.id:016x}"
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body.encode())
         return f"{POINTER}{key}"
 
@@ -68,14 +70,30 @@ class SqsIngest:
 
         Raises:
             Poison: there is none, and never will be.
+            BodyGone: it was deleted: once its message is counted, by a redaction; else only long after.
         """
         if not body.startswith(POINTER):
             return messages.decode(body)
+        key = body.removeprefix(POINTER)
         try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=body.removeprefix(POINTER))
+            found = self._s3.get_object(Bucket=self._bucket, Key=key)
         except self._s3.exceptions.NoSuchKey as error:
-            raise Poison("the body is gone from the bucket") from error
+            raise _gone(key) from error
         return messages.decode(found["Body"].read().decode(errors="replace"))
+
+
+def message_of(key: str) -> tuple[int, int]:
+    """Id and moment of acceptance of the message whose body stands under a key."""
+    accepted, _, message = key.rpartition("/")[2].partition("-")
+    return int(message, 16), int(accepted)
+
+
+def _gone(key: str) -> Poison:
+    try:
+        message, accepted = message_of(key)
+    except ValueError:
+        return Poison("there is no such body in the bucket")
+    return BodyGone(key.removeprefix(BODIES).rpartition("/")[0], accepted, message)
 
 
 class SqsFolds:

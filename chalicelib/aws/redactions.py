@@ -16,6 +16,7 @@ from chalicelib.core.events import Bot
 from chalicelib.core.redactions import Book
 
 from . import calls
+from .queues import BODIES, message_of
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -92,7 +93,7 @@ class Leftovers:
 
     def drop_bodies(self, stream: str, counted: Callable[[int, int], bool] | None) -> None:
         """As `Outside.drop_bodies`. A body's key ends with the moment and the id of its message (`queues`)."""
-        keys = [key for key in self._bodies(stream) if counted is None or counted(*_message(key))]
+        keys = [key for key in self._bodies(stream) if counted is None or counted(*message_of(key))]
         for start in range(0, len(keys), DELETED_AT_ONCE):
             chunk = keys[start : start + DELETED_AT_ONCE]
             with calls.answering():
@@ -103,7 +104,7 @@ class Leftovers:
                 raise Unavailable("S3 left objects undeleted")
 
     def _bodies(self, stream: str) -> Iterator[str]:
-        query: dict[str, Any] = {"Bucket": self._bucket, "Prefix": f"bodies/{stream}/"}
+        query: dict[str, Any] = {"Bucket": self._bucket, "Prefix": f"{BODIES}{stream}/"}
         while True:
             with calls.answering():
                 page = self._s3.list_objects_v2(**query)
@@ -116,12 +117,6 @@ class Leftovers:
     def withdraw(self, stream: str) -> None:
         """As `Outside.withdraw`."""
         self._withdraw(stream)
-
-
-def _message(key: str) -> tuple[int, int]:
-    """Id and moment of acceptance of the message whose body stands under a key."""
-    moment, _, message = key.rpartition("/")[2].partition("-")
-    return int(message, 16), int(moment)
 
 
 class SqsRedactions:

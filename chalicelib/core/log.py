@@ -121,6 +121,21 @@ class Appender:
                 raise
         return refused
 
+    def has(self, stream: str, message: int, accepted_at: int) -> bool:
+        """Whether a message is in as a whole, or dropped since its stream is sealed, as far as is remembered.
+
+        Raises:
+            Exception: whatever the stores raise.
+        """
+        known = Message(message, accepted_at, stream, derived=True, hits=())
+        try:
+            warm = self._catch_up(stream)
+            done, total = warm.state.taken.get(message, (0, 1))
+            return warm.state.sealed or done >= total or message in self._known(stream, warm, [known])
+        except BaseException:
+            self._warm.pop(stream, None)
+            raise
+
     def sealed(self, stream: str) -> bool:
         """Whether a stream that was just appended to takes nothing any more, for its site is deleted."""
         return stream in self._warm and self._warm[stream].state.sealed

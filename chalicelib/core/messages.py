@@ -34,6 +34,16 @@ LIVE = 3600
 """Hits that are older than this when they are accepted, in seconds, are an import: their own time rules them."""
 
 
+class BodyGone(Poison):
+    """The body of a message is not where it was put; who the message was, its name still says."""
+
+    def __init__(self, stream: str, accepted: int, message: int) -> None:
+        super().__init__("the body is gone from the bucket")
+        self.stream = stream
+        self.accepted = accepted
+        self.message = message
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What one request adds to one stream.

@@ -17,6 +17,7 @@ from chalicelib import wiring
 from chalicelib.aws import queues
 from chalicelib.core.audit import audit
 from chalicelib.core.errors import NotFound
+from chalicelib.core.messages import Message
 from chalicelib.core.redaction import Act, agent_key
 from chalicelib.core.redactions import STALE
 from chalicelib.functions import redact as module
@@ -242,6 +243,50 @@ def test_what_is_no_request_is_parked_and_an_outage_comes_again(
     answer = module.redact({"Records": [record]}, context)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
     assert postponed == [60]
+
+
+def test_a_counted_message_whose_body_was_deleted_is_done_when_it_comes_again(
+    tables: Dynamo, world: World, shop: Person, pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a redaction, and after the end of its site; one that was never counted is parked."""
+    assert tables
+    monkeypatch.setattr(queues, "LARGEST", 300)
+    stream = shop.created.site.stream
+    sent: list[str] = []
+    real = queues.SqsIngest._send
+
+    def send(self: queues.SqsIngest, message: Message, body: str) -> None:
+        sent.append(body)
+        real(self, message, body)
+
+    monkeypatch.setattr(queues.SqsIngest, "_send", send)
+    count(shop, *({"path": f"/{i}", "session": f"p{i}"} for i in range(20)), {"path": "/secret", "session": "p"})
+    pump.settle()
+    path = next(p.id for p in wiring.reports().paths(stream, 0, 99)[0] if p.path == "/secret")
+    wiring.redactions().begin(stream, Act.PURGE, paths=(path,))
+    pump.settle()
+    assert not holds(tables, world, queues.BODIES)
+    again(world, *sent)
+    pump.settle()
+    wiring.forget()
+    again(world, *sent)
+    pump.settle()
+    wiring.redactions().begin(stream, Act.SEAL)
+    pump.settle()
+    unknown = f"{queues.POINTER}{queues.BODIES}{stream}/{int(wiring.now())}-00000000000000ff"
+    again(world, *sent, unknown)
+    pump.settle()
+    assert world.drain("COUNTLESS_PARKED_QUEUE") == []
+    other = settle(shop.front).created.site.stream
+    strays = [unknown.replace(stream, other), f"{queues.POINTER}{queues.BODIES}nothing"]
+    again(world, *strays)
+    pump.settle()
+    assert sorted(world.drain("COUNTLESS_PARKED_QUEUE")) == sorted(strays)
+
+
+def again(world: World, *bodies: str) -> None:
+    for body in bodies:
+        world.session.client("sqs").send_message(QueueUrl=world.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=body)
 
 
 def _fails(stream: str, remaining: Any) -> None:
