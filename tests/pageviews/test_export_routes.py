@@ -52,6 +52,8 @@ def test_only_what_is_begun_is_charged(person: Person, monkeypatch: pytest.Monke
     here = address()
     assert person.post(EXPORT, json_body={"format": "xml"}, client=here).status == 400
     assert person.get(EXPORT, client=here).status == 405
+    undeclared = person.ask("POST", EXPORT)
+    assert (undeclared.status, undeclared.json()) == (415, {"error": 'unable to handle Content-Type ""'})
     with monkeypatch.context() as patch:
 
         def failing(*_: object) -> None:

@@ -12,7 +12,7 @@ from chalicelib.pageviews.exports import SURFACE
 from chalicelib.pageviews.requests_export import Format, Wanted, decode_export, export_number
 from chalicelib.pageviews.responses import Said
 
-from .surface import LIMITS, api
+from .surface import LIMITS, api, undeclared
 
 EXPORT = "export"
 """The window that new exports are charged to."""
@@ -31,6 +31,8 @@ def create_export(request: web.Request, caller: web.Caller) -> Said:
 
     Only what is begun is charged to the window of exports (quirk 18).
     """
+    if refusal := undeclared(request):
+        return refusal
     wanted, site, now = decode_export(request.body), caller.site, wiring.now()
     parameters = {"site": str(site.id), "format": str(wanted.format)}
     if wanted.start is not None:
