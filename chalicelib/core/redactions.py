@@ -75,6 +75,10 @@ class Book:
         """Whether something is to be done now."""
         return self.running is not None or bool(self.waiting) or bool(self.swept and self.swept + STALE <= now)
 
+    def asked(self, act: Act) -> bool:
+        """Whether something of this kind runs or waits."""
+        return any(wish is not None and wish.act is act for wish in (self.running, *self.waiting))
+
     def dump(self) -> dict[str, Any]:
         """As JSON has it, but for the version."""
         return {
@@ -193,22 +197,17 @@ class Redactions:
         """
         self._ports.queue.ask(stream)
 
-    def late(self, stream: str) -> bool:
-        """Whether a redaction has been under way for so long that somebody has to look why.
-
-        Meanwhile no old segments of the stream are merged, and they end by themselves 60 days after they were written.
-        """
-        running = (self._ports.books.get(stream) or Book()).running
-        return running is not None and running.asked_at + LATE < self._ports.clock()
-
     def tend(self, stream: str) -> bool:
-        """Asks again for what is due, if nobody is at it; whether it did."""
+        """Asks again for what is due, if nobody is at it.
+
+        Whether the one that runs has been under way for so long that somebody has to look why. Meanwhile no old
+        segments of the stream are merged, and they end by themselves 60 days after they were written.
+        """
         now = self._ports.clock()
         book = self._ports.books.get(stream) or Book()
-        if not book.due(now) or book.until > now:
-            return False
-        self._ports.queue.ask(stream)
-        return True
+        if book.due(now) and book.until <= now:
+            self._ports.queue.ask(stream)
+        return book.running is not None and book.running.asked_at + LATE < now
 
     def forget(self, stream: str) -> None:
         """Forgets all about the redactions of a stream whose site is gone."""

@@ -91,6 +91,8 @@ def retain(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it ov
         try:
             cutoff = (today - site.data_retention) * DAY
             if site.data_retention and overdue(wiring.rollups(), site.stream, cutoff):
+                if wiring.redactions().book(site.stream).asked(Act.RETAIN):
+                    continue  # yesterday's is not through; tomorrow's does for both
                 wiring.redactions().begin(site.stream, Act.RETAIN, end=cutoff - 1)
         except Exception:
             logger.exception("retention could not begin", extra={"stream": site.stream})
@@ -114,9 +116,7 @@ def _purge(site: Site) -> None:
     if sealed is not None and book.idle and sealed.at + STALE <= wiring.now():
         redactions.forget(site.stream)
         wiring.accounts().forget_site(site)
-    elif sealed is None and not any(
-        wish is not None and wish.act is Act.SEAL for wish in (book.running, *book.waiting)
-    ):
+    elif sealed is None and not book.asked(Act.SEAL):
         redactions.begin(site.stream, Act.SEAL)
 
 
@@ -126,8 +126,7 @@ def ask_redactions(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda han
     """Asks again for redactions that nobody works on: asking twice is harmless."""
     for site in _sites():
         try:
-            wiring.redactions().tend(site.stream)
-            if wiring.redactions().late(site.stream):
+            if wiring.redactions().tend(site.stream):
                 logger.error("a redaction does not come to an end", extra={"stream": site.stream})
                 metrics.add_metric(name="RedactionsLate", unit="Count", value=1)
         except Exception:

@@ -17,7 +17,7 @@ from chalicelib.core.events import Bot, Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.redaction import Act, agent_key, overdue
-from chalicelib.core.redactions import WAITING, Book, Outcome, Worker
+from chalicelib.core.redactions import LATE, WAITING, Book, Outcome, Worker
 from chalicelib.core.segments import GONE, Kind
 from tests.core.redacting import Redactor, Row
 from tests.core.world import BEFORE, CRASH_AFTER, CRASH_BEFORE, INTERLEAVE, KINDS, START, Faults, Universe, struck
@@ -412,12 +412,17 @@ def test_two_workers_never_work_on_one_book_and_a_lost_message_is_asked_for_agai
 
         def remaining() -> float:
             assert Worker(redact.ports).work(world.stream, lambda: 100.0) is Outcome.BUSY
-            assert not redact.redactions.tend(world.stream)
+            asked = len(redact.queue.streams)
+            redact.redactions.tend(world.stream)
+            assert len(redact.queue.streams) == asked
             return next(turns, 0.0)
 
         assert worker.work(world.stream, remaining) is Outcome.MORE
-        assert redact.redactions.tend(world.stream)
-        assert redact.queue.streams[-1] == (world.stream, 0)
+        asked = len(redact.queue.streams)
+        assert not redact.redactions.tend(world.stream)
+        assert redact.queue.streams[asked:] == [(world.stream, 0)]
+        world.now += LATE + 1
+        assert redact.redactions.tend(world.stream), "somebody has to look"
 
 
 def test_a_step_that_fails_halfway_is_done_again_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_what_is_purged_is_nowhere_any_more(
     count(shop, bot)
     pump.settle()
     wiring.folder().fold(shop.created.site.stream)
-    asked = shop.post("/api/v0/export").json()
+    asked = shop.post("/api/v0/export", json_body={}).json()
     pump.settle()
     texts = ("op-secret", "A-Secret-Title", "where-from")
     assert all(holds(tables, world, text) for text in texts)
@@ -127,7 +127,7 @@ def test_what_is_purged_is_nowhere_any_more(
     assert done is not None
     assert (done.removed, done.error) == (2, "")
     later(monkeypatch, STALE + 1)
-    assert wiring.redactions().tend(stream)
+    wiring.redactions().tend(stream)
     pump.settle()
     assert [text for text in texts if holds(tables, world, text)] == []
     assert not holds(tables, world, f"bodies/{shop.created.site.stream}/")
@@ -192,6 +192,23 @@ def test_retention_runs_daily_and_writes_nothing_where_nothing_is_due(
     assert [tables.items(name) for name in names] == before
 
 
+def test_retention_that_is_not_through_is_not_asked_for_again(tables: Dynamo, shop: Person, pump: Pump) -> None:
+    assert tables
+    site = shop.created.site
+    settings = {"settings": {"data_retention": 31}}
+    assert shop.ask("PATCH", f"/api/v0/sites/{site.id}", json_body=settings).status == 200
+    wiring.accounts.cache_clear()
+    old = datetime.fromtimestamp(wiring.now() - 50 * DAY, UTC).isoformat()
+    count(shop, {"path": "/ages-ago", "created_at": old, "session": "a"})
+    pump.settle()
+    wiring.folder().sweep(site.stream)
+    schedule("retain")
+    schedule("retain")
+    (wish,) = wiring.redactions().book(site.stream).waiting
+    pump.settle()
+    assert [done.id for done in wiring.redactions().book(site.stream).done] == [wish.id]
+
+
 def test_a_deleted_site_is_purged_within_a_day_with_everything(
     tables: Dynamo, world: World, shop: Person, pump: Pump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +218,7 @@ def test_a_deleted_site_is_purged_within_a_day_with_everything(
     count(shop, *({"path": f"/confidential/{i}", "session": f"p{i}"} for i in range(20)))
     pump.settle()
     wiring.folder().sweep(site.stream)
-    shop.post("/api/v0/export")
+    shop.post("/api/v0/export", json_body={})
     pump.settle()
     count(shop, {"path": "/confidential/late", "session": "p"})
     wiring.accounts().delete_site(site.account, site.id)
