@@ -399,6 +399,17 @@ def test_where_there_are_no_beacons_there_are_images(
     person.sees({"/page": 1})
 
 
+def test_a_page_may_count_before_it_has_a_body(fresh: Browser, pages: Pages, person: Person, snippet: str) -> None:
+    """Its own script goes on after the call, whatever carries the view."""
+    begun = f"<script>{NO_BEACON['refused']}; window.goatcounter = {{no_onload: true, allow_local: true}}</script>"
+    counted = "<script>goatcounter.count({path: '/head'}); window.went_on = document.body === null</script>"
+    pages.put("/early", f"{begun}{snippet.replace(' async', '')}{counted}")
+    fresh.open(pages.url(WWW, "/early"))
+    (sent,) = fresh.sends(person.host, 1)
+    assert (sent.kind, sent.data["p"]) == ("Image", "/head")
+    assert fresh.run("return window.went_on === true")
+
+
 @pytest.mark.parametrize("beacon", [True, False])
 def test_a_strict_page_allows_what_the_contract_names(
     fresh: Browser, pages: Pages, person: Person, snippet: str, beacon: bool

@@ -148,7 +148,7 @@
 
     // For browsers without beacons, and where an extension or a setting refuses them.
     function image(url) {
-        var img = document.createElement('img')
+        var img = document.createElement('img'), place = document.body || document.documentElement
         function remove() {
             if (img.parentNode)
                 img.parentNode.removeChild(img)
@@ -159,7 +159,7 @@
         img.addEventListener('load', remove, false)
         img.addEventListener('error', remove, false)
         img.src = url
-        document.body.appendChild(img)
+        place.appendChild(img)
     }
 
     gc.count = function (vars) {
