@@ -259,8 +259,10 @@ def _redaction_ports() -> "RedactionPorts":
 
 def _withdraw(stream: str) -> None:
     """Removes the files of a site's exports of page views."""
+    from .core.exports import CHANGED  # noqa: PLC0415
+
     account, surface, site = stream.split("/")
-    exports().withdraw(account, surface, {"site": site})
+    exports().withdraw(account, surface, {"site": site}, CHANGED)
 
 
 def redactions() -> "Redactions":

@@ -28,6 +28,7 @@ IDLE = 900
 _LOOKS = 5
 """How often a job is looked at again, if others change it meanwhile."""
 GONE = "What was to be exported is gone."
+CHANGED = "Some of what was to be exported has just been removed or renamed. Please ask for another export."
 GZIP, ZIP = "application/gzip", "application/zip"
 """What files are: their names end in `.zip`, or else they are compressed as they are made."""
 BROKEN = "This export cannot be made. Please tell whoever runs this service, and name the export's id."
@@ -385,11 +386,11 @@ class Exports:
             return ended
         raise Unavailable("the export changes all the time")
 
-    def withdraw(self, account: str, surface: str, parameters: Mapping[str, str]) -> None:
+    def withdraw(self, account: str, surface: str, parameters: Mapping[str, str], words: str = GONE) -> None:
         """Removes the files of a surface's exports that have these parameters, whoever still has a link to them.
 
-        What is still being made fails: a run that has read its source already would not find out. Doing it again does
-        no harm.
+        What is still being made fails, in these words: a run that has read its source already would not find out. Doing
+        it again does no harm.
 
         Raises:
             Conflict: one of them has just been changed by somebody else.
@@ -402,7 +403,7 @@ class Exports:
                     self._expire(job, self._ports.clock())
                     self._ports.files.remove(job.key, "")
                 elif not job.over:
-                    fail(self._ports, job, GONE, secrets.token_hex(8))
+                    fail(self._ports, job, words, secrets.token_hex(8))
             after = page.after
 
     def _expire(self, job: Job, now: float) -> Job:

@@ -12,7 +12,7 @@ from chalice.app import Chalice
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
 from chalicelib.core.errors import RateLimited, Unavailable
-from chalicelib.core.exports import KEPT
+from chalicelib.core.exports import CHANGED, KEPT
 from chalicelib.functions.export import SOURCES
 from chalicelib.pageviews.exports import SURFACE
 from chalicelib.pageviews.responses_export import DELETED
@@ -144,18 +144,18 @@ def test_a_file_that_has_expired_or_was_withdrawn_is_gone_and_its_record_stays(
     assert person.get(f"{EXPORT}/{withdrawn['id']}").json() == withdrawn
 
 
-def test_an_export_whose_site_is_gone_fails_and_says_so(person: Person) -> None:
+def test_an_export_of_which_something_was_taken_out_fails_and_says_so(person: Person) -> None:
     """It never has an end, as clients that wait for one expect it; its error says why."""
     site = person.created.site
     wanted = {"site": "999", "format": "csv", "head": "0", "event": "0"}
     job = wiring.exports().begin(site.account, SURFACE, "x.csv.gz", wanted, wiring.now(), numbered=True)
     assert person.get(f"{EXPORT}/{job.number}").status == 404, "it is another site's"
     made = person.post(EXPORT, json_body={}).json()
-    wiring.exports().withdraw(site.account, SURFACE, {"site": str(site.id)})
+    wiring._withdraw(site.stream)  # as when page views are redacted, or all of the site
     found = person.get(f"{EXPORT}/{made['id']}").json()
-    assert (found["finished_at"], found["error"]) == (None, "What was to be exported is gone.")
+    assert (found["finished_at"], found["error"]) == (None, CHANGED)
     gone = person.get(f"{EXPORT}/{made['id']}/download")
-    assert (gone.status, gone.json()) == (400, {"error": "What was to be exported is gone."})
+    assert (gone.status, gone.json()) == (400, {"error": CHANGED})
 
 
 def test_the_function_makes_what_was_asked_for(person: Person, pump: Pump) -> None:
