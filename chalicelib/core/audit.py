@@ -15,6 +15,8 @@ from .ports import LogStore, RollupStore
 from .segments import Segment
 
 READ = 4_000_000
+UNDER_WAY = "a redaction is under way, or was during the audit; audit again when it is through"
+"""Said instead of all differences, for then log and rollups need not agree."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,10 @@ def audit(log: LogStore, rollups: RollupStore, stream: str, *, now: Callable[[],
         _walk_tail(log, stream, manifest, recount, result)
     except BrokenLog as error:
         result.differences.append(str(error))
+    if result.differences:
+        later = read_manifest(rollups, stream)
+        if manifest.redacting or later.redacting or later.epoch != manifest.epoch:
+            result.differences = [UNDER_WAY]
     result.messages = len(recount.messages)
     return result
 
@@ -84,6 +90,10 @@ def _take(segment: Segment, recount: _Recount, result: Audit) -> None:
     if ids != sorted(set(ids)) or (ids and (ids[0] < recount.next_event or ids[-1] >= segment.next_event)):
         result.differences.append(f"segment {segment.number}: event ids are out of order")
     recount.next_event = segment.next_event
+    for kind, column in segment.events.named():
+        lost = [i for i in set(column) if i and not recount.names.has(kind, i)]
+        if lost:
+            result.differences.append(f"segment {segment.number}: {len(lost)} names of {kind.name} are not there")
     for taken in segment.taken:
         expected = recount.messages.get(taken.id, 0)
         if taken.start != expected:

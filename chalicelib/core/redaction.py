@@ -357,7 +357,7 @@ class Redaction:
         kept, moved = plan.kept(segment), plan.moved(segment)
         stays: Sequence[bool] = kept if kept is not None else [True] * len(segment)
         paths = moved if moved is not None else events.path
-        for kind, column in _used(events, paths):
+        for kind, column in replace(events, path=paths).named():
             notes.used[kind].update(compress(column, stays))
         today = int(self._now()) // DAY
         for day in {at // DAY for at, stay in zip(events.at, stays, strict=True) if not stay}:
@@ -659,18 +659,6 @@ def require_one_kind(paths: Iterable[str]) -> None:
 
 def _minute(part: str) -> int:
     return int(part.partition("-")[0], 16)
-
-
-def _used(events: Columns, paths: Sequence[int]) -> Iterable[tuple[Kind, Sequence[int]]]:
-    return (
-        (Kind.PATH, paths),
-        (Kind.REF, events.ref),
-        (Kind.CAMPAIGN, events.campaign),
-        (Kind.BROWSER, events.browser),
-        (Kind.SYSTEM, events.system),
-        (Kind.LOCATION, events.location),
-        (Kind.LANGUAGE, events.language),
-    )
 
 
 def _span(day: int, today: int) -> tuple[int, int]:

@@ -106,6 +106,16 @@ class Columns:
         for name in self.__slots__:
             yield getattr(self, name)
 
+    def named(self) -> Iterator[tuple[Kind, list[int]]]:
+        """The columns that hold ids of names, with the kind of each."""
+        yield Kind.PATH, self.path
+        yield Kind.REF, self.ref
+        yield Kind.CAMPAIGN, self.campaign
+        yield Kind.BROWSER, self.browser
+        yield Kind.SYSTEM, self.system
+        yield Kind.LOCATION, self.location
+        yield Kind.LANGUAGE, self.language
+
 
 FIRST = 1
 """The event is its session's first on this path: a visit."""

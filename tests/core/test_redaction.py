@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from chalicelib import wiring
 from chalicelib.core import compaction, redaction, sealing
-from chalicelib.core.audit import audit
+from chalicelib.core.audit import UNDER_WAY, audit
 from chalicelib.core.errors import BrokenLog, Unavailable
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.redaction import Act, agent_key, overdue
 from chalicelib.core.redactions import LATE, WAITING, Book, Outcome, Worker
-from chalicelib.core.segments import GONE, Kind
+from chalicelib.core.segments import GONE, Kind, unpack
 from tests.core.redacting import Redactor, Row
 from tests.core.world import BEFORE, CRASH_AFTER, CRASH_BEFORE, INTERLEAVE, KINDS, START, Faults, Universe, struck
 from tests.dynamo import Dynamo
@@ -206,6 +206,8 @@ def test_merged_segments_are_redacted_and_so_are_their_originals() -> None:
         redact.tidy()
         assert redact.rows() == {i: row for i, row in before.items() if row.path != "/hidden"}
         assert not redact.holds("/hidden")
+        gone = before.keys() - redact.rows().keys()
+        assert all(gone.isdisjoint(unpack(item.data).events.id) for item in wiring.log().read(world.stream, 0))
         agrees(world)
         world.drop()
         world.fold(0, sweep=True)
@@ -340,6 +342,55 @@ def test_nothing_is_left_of_a_sealed_stream_by_those_who_were_at_work_on_it() ->
         assert not redact.holds("private")
         assert wiring.rollups().stored(world.stream) == []
         assert wiring.rollups().manifest(world.stream) is None
+
+
+def test_a_stream_without_anything_is_redacted_and_sealed_like_any_other() -> None:
+    with stage() as (world, redact):
+        assert redact(Act.RETAIN, end=world.now).error == ""
+        assert redact(Act.PURGE, paths=(1,)).error == "The path is not there any more."
+        assert wiring.log().read(world.stream, 0) == []
+        assert redact(Act.SEAL).error == ""
+        send(world, PAGE)
+        redact.tidy()
+        assert redact.rows() == {}
+
+
+def test_an_audit_while_a_redaction_is_under_way_says_so() -> None:
+    """Where log and rollups do not agree, for one of them is not changed yet."""
+    with stage(1) as (world, redact), pytest.MonkeyPatch.context() as patch:
+        send(world, PAGE, PAGE._replace(path="/gone"))
+        redact.redactions.begin(world.stream, Act.PURGE, paths=(2,))
+        found: set[tuple[str, ...]] = set()
+
+        def remaining() -> float:
+            found.add(tuple(audit(wiring.log(), wiring.rollups(), world.stream, now=lambda: world.now).differences))
+            return 100.0
+
+        Worker(redact.ports).work(world.stream, remaining)
+        assert found == {(), (UNDER_WAY,)}
+        real = wiring.log().read
+
+        def read(stream: str, **extent: Any) -> Any:
+            patch.undo()
+            redact(Act.PURGE, paths=(1,))
+            return real(stream, **extent)
+
+        patch.setattr(wiring.log(), "read", read)
+        assert audit(wiring.log(), wiring.rollups(), world.stream, now=lambda: world.now).differences == [UNDER_WAY]
+        agrees(world)
+
+
+def test_an_audit_finds_events_of_names_that_are_gone() -> None:
+    with stage() as (world, redact):
+        send(world, PAGE, PAGE._replace(browser="Firefox\x00139"))
+        (item,) = wiring.log().read(world.stream, 0)
+        segment = unpack(item.data)
+        segment.names[Kind.PATH] = [GONE]
+        segment.names[Kind.BROWSER] = []
+        wiring.log().overwrite(world.stream, 1, segment.pack(), None)
+        found = audit(wiring.log(), wiring.rollups(), world.stream, now=lambda: world.now)
+        assert found.differences == [f"segment 1: 1 names of {kind} are not there" for kind in ("PATH", "BROWSER")]
+        assert redact
 
 
 def test_a_seal_waits_for_no_other_redaction() -> None:
