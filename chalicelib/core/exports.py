@@ -307,10 +307,7 @@ class Exports:
         Raises:
             NotFound: it has none of this id.
         """
-        found = self._ports.jobs.get(account, job)
-        if found is None:
-            raise NotFound("export")
-        return found.at(self._ports.clock())
+        return self._known(self._ports.jobs.get(account, job))
 
     def numbered(self, account: str, number: int) -> Job:
         """An export of an account, by its number.
@@ -318,10 +315,7 @@ class Exports:
         Raises:
             NotFound: it has none of this number.
         """
-        found = self._ports.jobs.numbered(account, number)
-        if found is None:
-            raise NotFound("export")
-        return found.at(self._ports.clock())
+        return self._known(self._ports.jobs.numbered(account, number))
 
     def linked(self, job: str) -> Job:
         """An export of any account, for those whom a link of ours leads to it (`links.holds`).
@@ -329,7 +323,9 @@ class Exports:
         Raises:
             NotFound: there is none of this id.
         """
-        found = self._ports.jobs.find(job)
+        return self._known(self._ports.jobs.find(job))
+
+    def _known(self, found: Job | None) -> Job:
         if found is None:
             raise NotFound("export")
         return found.at(self._ports.clock())
