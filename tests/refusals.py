@@ -22,7 +22,7 @@ def look_at(method: str, path: str, status: int, headers: Mapping[str, str], bod
     what = f"{method} {path}: {status} {body[:300]!r}"
     if method == "HEAD":
         assert not body, what
-    elif status == 415 and not body:
+    elif not body and (status == 415 or method == "OPTIONS"):
         return  # the gateway calls it JSON, as whatever has no type
     elif status >= 400:
         assert headers.get("content-type") == "application/json; charset=utf-8", what

@@ -16,6 +16,7 @@ from chalicelib.core.errors import (
     BrokenLog,
     Conflict,
     CountlessError,
+    Damaged,
     Forbidden,
     Invalid,
     NotFound,
@@ -175,6 +176,7 @@ PROBLEMS: list[tuple[Exception, int, bool]] = [
     (Unavailable("no"), 503, True),
     (BrokenLog("no"), 500, True),
     (Conflict("no"), 500, True),
+    (Damaged("no"), 500, True),
     (Poison("no"), 500, True),
     (KeyError("no"), 500, True),
 ]

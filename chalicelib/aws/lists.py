@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.core.errors import Unavailable
-from chalicelib.core.lists import LARGEST, Damaged
+from chalicelib.core.errors import Damaged, Unavailable
+from chalicelib.core.lists import LARGEST
 
 from .calls import code
 

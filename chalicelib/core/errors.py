@@ -12,6 +12,7 @@ CountlessError
 ├── Uncertain              a write whose answer was lost               (500)
 ├── Conflict               somebody else wrote first; try again        (never leaves the process)
 ├── BrokenLog              the log contradicts itself                  (500, with an alarm)
+├── Damaged                an operator's list that cannot be meant     (changes nothing, with an alarm)
 └── Poison                 a message that no retry can mend            (parked in the dead-letter queue)
 """
 
@@ -95,6 +96,14 @@ class Conflict(CountlessError):
 
 class BrokenLog(CountlessError):
     """The log contradicts itself: a gap in its numbers or a checksum that does not fit. Never skipped over."""
+
+
+class Damaged(CountlessError):
+    """A list that cannot be what its operator means; `line` says where, from 1, or is 0 for the whole of it."""
+
+    def __init__(self, what: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {what}" if line else what)
+        self.line = line
 
 
 class Poison(CountlessError):

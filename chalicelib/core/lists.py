@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from .caches import Memory
-from .errors import CountlessError, Unavailable
+from .errors import Damaged, Unavailable
 
 T = TypeVar("T")
 
@@ -20,14 +20,6 @@ AFTER_FAILURE = 300
 """Seconds until it asks again for what could not be read."""
 LARGEST = 8 * 1024 * 1024
 """Bytes of a list, at most: one in each line for each of the networks of all the clouds are some 4 MB."""
-
-
-class Damaged(CountlessError):
-    """A list that cannot be what its operator means; `line` says where, from 1, or is 0 for the whole of it."""
-
-    def __init__(self, what: str, line: int = 0) -> None:
-        super().__init__(f"line {line}: {what}" if line else what)
-        self.line = line
 
 
 class Shelf(Protocol):

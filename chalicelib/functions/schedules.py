@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate
 
 from chalicelib import wiring
-from chalicelib.core.errors import Unavailable
-from chalicelib.core.lists import Damaged
+from chalicelib.core.errors import Damaged, Unavailable
 from chalicelib.observability import event_function, failed, logger
 from chalicelib.pageviews import clouds, spam
 

@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from chalicelib.core.lists import Damaged, lines
+from chalicelib.core.errors import Damaged
+from chalicelib.core.lists import lines
 
 PROVIDERS = {
     "aws": 8, "digitalocean": 9, "servers.com": 10, "google": 11, "hetzner": 12,

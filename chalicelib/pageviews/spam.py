@@ -5,7 +5,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from chalicelib.core.lists import Damaged, lines
+from chalicelib.core.errors import Damaged
+from chalicelib.core.lists import lines
 
 Hosts = frozenset[str]
 Spams = Callable[[str], bool]

@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib.aws import lists
 from chalicelib.aws.lists import Shelf, fetch
-from chalicelib.core.errors import Unavailable
-from chalicelib.core.lists import Damaged
+from chalicelib.core.errors import Damaged, Unavailable
 from tests.conftest import World
 
 

@@ -5,8 +5,8 @@ from typing import NoReturn
 
 import pytest
 
-from chalicelib.core.errors import Unavailable
-from chalicelib.core.lists import AFTER_FAILURE, HOUR, Damaged, Lists, lines, refresh
+from chalicelib.core.errors import Damaged, Unavailable
+from chalicelib.core.lists import AFTER_FAILURE, HOUR, Lists, lines, refresh
 
 
 @dataclass

@@ -14,8 +14,8 @@ from chalice.app import Chalice
 from chalicelib import wiring
 from chalicelib.aws import clients
 from chalicelib.aws.queues import SqsIngest
-from chalicelib.core.errors import Unavailable
-from chalicelib.core.lists import HOUR, Damaged
+from chalicelib.core.errors import Damaged, Unavailable
+from chalicelib.core.lists import HOUR
 from chalicelib.core.messages import Message
 from chalicelib.functions.schedules import refresh_lists
 from infrastructure.local import schedules

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.lists import Damaged
+from chalicelib.core.errors import Damaged
 from chalicelib.pageviews import referrers, spam
 
 
