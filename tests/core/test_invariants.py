@@ -177,7 +177,7 @@ class TestInvariants:
     """Each history: messages come twice, late and in any order; processes die; calls fail before and after they act."""
 
     @pytest.mark.parametrize("share", range(4))
-    @histories(350)
+    @histories(200)
     @any_history
     def test_whatever_happens_everything_accepted_is_counted_once(
         self, share: int, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int

@@ -708,7 +708,7 @@ class TestModel:
     """Each history: processes die, calls fail before and after they act, others come between any two of them."""
 
     @pytest.mark.parametrize("share", range(2))
-    @histories(45)
+    @histories(30)
     @any_history
     def test_whatever_happens_values_are_what_plain_arithmetic_says(
         self, share: int, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
