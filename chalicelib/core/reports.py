@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .cells import SUMMARY, VISITS
+from .errors import Invalid
 from .names import OTHER, Names
 from .periods import DAY, Range, day_text, first_of_month
 from .reading import Reader, Snapshot
 from .segments import Kind
 from .sums import add, by_path, within
 
+SERIES = 150_000
+"""As many days, of all paths that are listed, as fit into a function's memory."""
 Group = Literal["hour", "day", "week", "month"]
 
 
@@ -114,7 +117,11 @@ class Reports:
         limit: int = 20,
         group: Group = "hour",
     ) -> HitLists:
-        """The most visited paths, those with the greatest id first where visits are equal."""
+        """The most visited paths, those with the greatest id first where visits are equal.
+
+        Raises:
+            Invalid: there are so many that their days would be more than `SERIES`.
+        """
         return self._reader.answer(
             stream, lambda snapshot: _hits(snapshot, when, include=include, exclude=exclude, limit=limit, group=group)
         )
@@ -186,6 +193,9 @@ def _hits(  # noqa: PLR0913 - as above
         reverse=True,
     )
     chosen = {path for _, path in ranked[:limit]}
+    first, last = when.days
+    if len(chosen) * (last - first + 1) > SERIES:
+        raise Invalid("too many days of too many paths: ask for fewer of either")
     series: dict[int, Counter[int]] = {path: Counter() for path in chosen}
     for table in tables:
         for path, found in by_path(table, chosen):

@@ -31,6 +31,22 @@ def long_names(quick: Chalice) -> Person:
     return person
 
 
+def test_more_days_than_a_function_can_hold_are_refused(long_names: Person) -> None:
+    """Though they might be small once they are packed."""
+    asked = "/api/v0/stats/hits?limit=100&start=2012-01-01&end=2020-06-19"
+    reply = long_names.get(asked, headers={"accept-encoding": "gzip"})
+    assert (reply.status, reply.json()) == (400, {"error": "too many days of too many paths: ask for fewer of either"})
+
+
+def test_a_long_range_of_few_paths_is_answered_whatever_the_limit(quick: Chalice) -> None:
+    """What counts is how many rows there are, not how many there might be."""
+    person = settle(FrontDoor(quick))
+    visited(person, HIT, HIT._replace(path="/b"))
+    reply = person.get("/api/v0/stats/hits?limit=100&start=2010-01-01&end=2020-06-19")
+    assert reply.status == 200
+    assert [(hit["count"], len(hit["stats"])) for hit in reply.json()["hits"]] == [(1, 3823)] * 2
+
+
 @pytest.mark.parametrize(
     ("path", "rows", "count"),
     [
