@@ -12,7 +12,7 @@ from .log import load_names, read_manifest, require, tail
 from .manifest import Manifest
 from .names import Names
 from .ports import LogStore, RollupStore
-from .segments import Segment
+from .segments import Kind, Segment
 
 READ = 4_000_000
 UNDER_WAY = "a redaction is under way, or was during the audit; audit again when it is through"
@@ -39,6 +39,7 @@ class _Recount:
 
     cells: Cells = field(default_factory=Cells)
     names: Names = field(default_factory=Names)
+    used: list[set[int]] = field(default_factory=lambda: [set() for _ in Kind])
     messages: dict[int, int] = field(default_factory=dict)
     ids: set[int] = field(default_factory=set)
     next_event: int = 1
@@ -55,6 +56,7 @@ def audit(log: LogStore, rollups: RollupStore, stream: str, *, now: Callable[[],
         _walk(log, stream, manifest, recount, result)
         _compare(rollups, stream, manifest, recount, result)
         _walk_tail(log, stream, manifest, recount, result)
+        _look_up(recount, result)
     except BrokenLog as error:
         result.differences.append(str(error))
     if result.differences:
@@ -81,6 +83,14 @@ def _walk_tail(log: LogStore, stream: str, manifest: Manifest, recount: _Recount
         _take(segment, recount, result)
 
 
+def _look_up(recount: _Recount, result: Audit) -> None:
+    """Every name that an event uses has to be there, though perhaps further on: paths may be merged into later ones."""
+    for kind in Kind:
+        lost = sum(not recount.names.has(kind, i) for i in recount.used[kind] - {0})
+        if lost:
+            result.differences.append(f"{lost} names of {kind.name} are used that are not there")
+
+
 def _take(segment: Segment, recount: _Recount, result: Audit) -> None:
     result.segments += 1
     result.events += len(segment)
@@ -91,9 +101,7 @@ def _take(segment: Segment, recount: _Recount, result: Audit) -> None:
         result.differences.append(f"segment {segment.number}: event ids are out of order")
     recount.next_event = segment.next_event
     for kind, column in segment.events.named():
-        lost = [i for i in set(column) if i and not recount.names.has(kind, i)]
-        if lost:
-            result.differences.append(f"segment {segment.number}: {len(lost)} names of {kind.name} are not there")
+        recount.used[kind].update(column)
     for taken in segment.taken:
         expected = recount.messages.get(taken.id, 0)
         if taken.start != expected:

@@ -69,6 +69,8 @@ class Csv:
         table, piece = _Table(self._site), _Piece(reached, self._end)
         for segment in self._segments():
             table.learn(segment)
+            if not table.knows(segment):  # paths were merged into one that came later
+                table.look_ahead(segment, self._segments())
             if segment.next_event <= piece.reached.event + 1:
                 table.retitle(segment.retitles)
                 yield Chunk(after, 0, b"")  # a sign of life
@@ -147,6 +149,17 @@ class _Table:
         self._names.extend(segment.first_names, segment.names, {})
         for kind, fields in self._fields.items():
             fields.extend(_FIELDS[kind](text) for text in self._names.texts[kind][len(fields) - 1 :])
+
+    def knows(self, segment: Segment) -> bool:
+        """Whether it has the names of all the segment's paths."""
+        return max(segment.events.path, default=0) < len(self._fields[Kind.PATH])
+
+    def look_ahead(self, segment: Segment, segments: Iterator[Segment]) -> None:
+        """Takes in names until it has those of the segment's paths, each with its first title."""
+        for later in segments:
+            self.learn(later)
+            if self.knows(segment):
+                return
 
     def open(self, segment: Segment) -> None:
         """Makes ready for the segment's rows."""

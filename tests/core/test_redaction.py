@@ -14,6 +14,7 @@ from chalicelib.core import compaction, redaction, sealing
 from chalicelib.core.audit import UNDER_WAY, audit
 from chalicelib.core.errors import BrokenLog, Unavailable
 from chalicelib.core.events import Bot, Hit
+from chalicelib.core.folding import Folder
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.redaction import Act, agent_key, overdue
@@ -75,6 +76,7 @@ def test_a_purged_path_is_gone_from_everything_that_is_stored() -> None:
         before = redact.rows()
         done = redact(Act.PURGE, paths=(redact.path("/secret-page"),))
         assert (done.removed, done.moved, done.error) == (3, 0, "")
+        assert not redact.holds("ecret-page"), "parts that no manifest names any more go at once"
         redact.tidy()
         assert redact.rows() == {i: row for i, row in before.items() if row.path != "/secret-page"}
         for text in ("ecret-page", "ecret-Page", "A secret", "only-here", "Rare"):
@@ -344,6 +346,25 @@ def test_nothing_is_left_of_a_sealed_stream_by_those_who_were_at_work_on_it() ->
         assert wiring.rollups().manifest(world.stream) is None
 
 
+def test_parts_that_a_fold_left_behind_go_as_well() -> None:
+    """It died, or lost its race, when they were written."""
+    with stage() as (world, redact), pytest.MonkeyPatch.context() as patch:
+        send(world, PAGE, PAGE._replace(path="/hidden"))
+
+        def swing(stream: str, version: int, data: bytes) -> None:
+            raise Unavailable(f"{stream} {version} {len(data)}")
+
+        patch.setattr(wiring.rollups(), "swing", swing)
+        with suppress(Unavailable):
+            Folder(wiring.log(), wiring.rollups(), now=lambda: world.now).fold(world.stream)
+        patch.undo()
+        redact(Act.PURGE, paths=(2,))
+        assert redact.holds("/hidden")
+        redact.tidy()
+        assert not redact.holds("/hidden")
+        agrees(world)
+
+
 def test_a_stream_without_anything_is_redacted_and_sealed_like_any_other() -> None:
     with stage() as (world, redact):
         assert redact(Act.RETAIN, end=world.now).error == ""
@@ -389,7 +410,7 @@ def test_an_audit_finds_events_of_names_that_are_gone() -> None:
         segment.names[Kind.BROWSER] = []
         wiring.log().overwrite(world.stream, 1, segment.pack(), None)
         found = audit(wiring.log(), wiring.rollups(), world.stream, now=lambda: world.now)
-        assert found.differences == [f"segment 1: 1 names of {kind} are not there" for kind in ("PATH", "BROWSER")]
+        assert found.differences == [f"1 names of {kind} are used that are not there" for kind in ("PATH", "BROWSER")]
         assert redact
 
 

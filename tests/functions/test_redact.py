@@ -136,6 +136,34 @@ def test_what_is_purged_is_nowhere_any_more(
     agrees(shop)
 
 
+def test_what_is_merged_into_a_later_path_is_exported_under_its_name(
+    tables: Dynamo, world: World, shop: Person, pump: Pump
+) -> None:
+    """Though the log comes upon the name only behind the page views that have it now."""
+    assert tables
+    stream = shop.created.site.stream
+    assert shop.ask("PATCH", f"/api/v0/sites/{shop.created.site.id}", json_body={"settings": {"collect": 2 | 4 | 256}})
+    wiring.accounts.cache_clear()
+    for path in ("/old", "/new", "/newest"):
+        count(shop, {"path": path, "title": f"Title of {path}", "session": path})
+        pump.settle()
+    old, new, newest = (found.id for found in wiring.reports().paths(stream, 0, 9)[0])
+    wiring.redactions().begin(stream, Act.MERGE, paths=(old,), target=newest)
+    pump.settle()
+    asked = shop.post("/api/v0/export", json_body={}).json()
+    pump.settle()
+    s3, bucket = world.session.client("s3"), world.environment["COUNTLESS_BUCKET"]
+    (found,) = s3.list_objects_v2(Bucket=bucket, Prefix="exports/")["Contents"]
+    text = gzip.decompress(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()).decode()
+    assert asked["id"]
+    assert [line.split(",")[:2] for line in text.splitlines()[1:]] == [
+        ["/newest", "Title of /newest"],
+        ["/new", "Title of /new"],
+        ["/newest", "Title of /newest"],
+    ]
+    assert new
+
+
 def test_an_erased_visitor_is_nowhere_any_more(
     tables: Dynamo, world: World, shop: Person, pump: Pump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
