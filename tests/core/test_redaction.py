@@ -346,6 +346,18 @@ def test_nothing_is_left_of_a_sealed_stream_by_those_who_were_at_work_on_it() ->
         assert wiring.rollups().manifest(world.stream) is None
 
 
+def test_a_visitor_of_whom_nothing_is_left_is_in_no_checkpoint_either() -> None:
+    """Whatever took the page views: only those sessions are remembered that still have some."""
+    with stage() as (world, redact):
+        send(world, PAGE._replace(path="/gone", session=88), PAGE._replace(path="/gone", session=99))
+        send(world, PAGE._replace(session=99))
+        world.fold(0, sweep=False)
+        redact(Act.PURGE, paths=(1,))
+        redact.tidy()
+        assert redact.session_keys() == {99}
+        agrees(world)
+
+
 def test_parts_that_a_fold_left_behind_go_as_well() -> None:
     """It died, or lost its race, when they were written."""
     with stage() as (world, redact), pytest.MonkeyPatch.context() as patch:
