@@ -19,8 +19,8 @@ from .segments import Segment
 
 STEP = 1_000_000
 """Bytes of the log that are read at once: DynamoDB gives no more."""
-CELLS = 1_000_000
-"""So many counts are sorted at once: some 120 MB. All parts of a stretch of days are read for each time."""
+CELLS = 500_000
+"""So many counts are sorted at once: some 60 MB. All parts of a stretch of days are read for each time."""
 PARTS = 4
 """So many parts are read at once."""
 _PATHS = 2**31
