@@ -9,10 +9,10 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from chalicelib.core.accounts import DEFAULT_COLLECT, Collect, Site, Visibility
+from chalicelib.core.periods import time_text
 
 from . import hosts, user_defaults
 from .bodies import as_flag, as_list, as_object, as_text, as_whole, named, parse, refuse
@@ -342,16 +342,16 @@ def shown(site: Site, parent: int | None, *, secret: bool) -> dict[str, Any]:
         "id": site.id,
         "parent": parent,
         "cname": site.cname,
-        "cname_setup_at": _time(site.cname_setup_at),
+        "cname_setup_at": _maybe(site.cname_setup_at),
         "code": site.code,
         "link_domain": site.link_domain,
         "setttings": dict(_shown_settings(site if secret else replace(site, secret=""))),
         "user_defaults": user_defaults.shown(site.user_defaults),
         "received_data": site.received_data,
         "state": site.state.value,
-        "created_at": _time(site.created_at),
-        "updated_at": _time(site.updated_at),
-        "first_hit_at": _time(site.first_hit_at),
+        "created_at": time_text(site.created_at),
+        "updated_at": _maybe(site.updated_at),
+        "first_hit_at": time_text(site.first_hit_at),
     }
 
 
@@ -360,19 +360,5 @@ def _shown_settings(site: Site) -> Iterator[tuple[str, Any]]:
         yield name, setting.show(getattr(site, setting.field))
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-
-
-def _time(seconds: int | None) -> str | None:
-    """A moment in RFC 3339, whose years are 1 to 9999: what lies before or after is shown as the first or last of it.
-
-    Page views may be as old as that, and `first_hit_at` is half a day older.
-    """
-    if seconds is None:
-        return None
-    try:
-        moment = _EPOCH + timedelta(seconds=seconds)
-    except OverflowError:
-        moment = _FIRST if seconds < 0 else _LAST
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+def _maybe(seconds: int | None) -> str | None:
+    return None if seconds is None else time_text(seconds)

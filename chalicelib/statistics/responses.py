@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -24,6 +23,7 @@ from chalicelib.core.errors import (
     Uncertain,
 )
 from chalicelib.core.exports import Job, State
+from chalicelib.core.periods import time_text
 from chalicelib.core.statistics import Bucket, Group, Statistic
 
 from .versions import CALLS, CHANGELOG, PREFIX, VERSIONS
@@ -150,8 +150,8 @@ def domain(found: StatisticsDomain, key: str | None = None) -> dict[str, Any]:
         "object": "domain",
         "name": found.name,
         **({} if key is None else {"key": key}),
-        "created_at": time(found.created_at),
-        "updated_at": time(found.updated_at),
+        "created_at": time_text(found.created_at),
+        "updated_at": time_text(found.updated_at),
     }
 
 
@@ -162,8 +162,8 @@ def group(found: Group) -> dict[str, Any]:
         "object": "statistic_group",
         "name": found.name,
         "statistics": found.statistics,
-        "created_at": time(found.created_at),
-        "updated_at": time(found.updated_at),
+        "created_at": time_text(found.created_at),
+        "updated_at": time_text(found.updated_at),
     }
 
 
@@ -183,8 +183,8 @@ def statistic(found: Statistic, intervals: Iterable[Bucket] | None = None) -> di
         "value": None if shown is None else _number(shown.value),
         "reference_date": None if shown is None else shown.day,
         **values,
-        "created_at": time(found.created_at),
-        "updated_at": time(found.updated_at),
+        "created_at": time_text(found.created_at),
+        "updated_at": time_text(found.updated_at),
     }
 
 
@@ -201,9 +201,9 @@ def export(job: Job, url: str) -> dict[str, Any]:
         "sha256": job.sha256,
         "error": job.error,
         "download_url": url if job.state is State.FINISHED else None,
-        "created_at": time(job.created_at),
-        "updated_at": time(job.updated_at),
-        "expires_at": time(job.expires_at),
+        "created_at": time_text(job.created_at),
+        "updated_at": time_text(job.updated_at),
+        "expires_at": time_text(job.expires_at),
     }
 
 
@@ -244,11 +244,6 @@ def link(url: str, path: str, query: Sequence[tuple[str, str]]) -> dict[str, str
     """The header that names the next page of a list."""
     asked = urlencode(query, quote_via=quote, safe="", errors="replace")
     return {"Link": f'<{url}{PREFIX}{path}?{asked}>; rel="next"'}
-
-
-def time(seconds: int) -> str:
-    """A moment in UTC, such as `2026-11-20T09:00:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _number(value: Decimal) -> orjson.Fragment:

@@ -4,13 +4,12 @@ A request is about the site that its host or code selects. It sees that one and 
 account, and everybody else's, are not there (page-view contract, section 2.3).
 """
 
-import re
 from typing import TYPE_CHECKING
 
 from chalicelib import web, wiring
 from chalicelib.core.accounts import Permission, Roster, Site
 from chalicelib.core.errors import Forbidden, Invalid, NotFound
-from chalicelib.pageviews import responses
+from chalicelib.pageviews import responses, scalars
 from chalicelib.pageviews.responses import Said
 
 from .surface import LIMITS, api, undeclared
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _sites = api.path("/api/v0/sites", limits=LIMITS)
 _site = api.path("/api/v0/sites/{id}", limits=LIMITS)
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 @_sites.keyed("GET", permission=Permission.SITE_READ)
@@ -86,11 +84,11 @@ def _named(request: web.Request, caller: web.Caller) -> tuple[Roster, Site]:
         NotFound: there is no such site, or not for this request.
         Forbidden: the key does not open it.
     """
-    text = request.parameters["id"]
-    if not _NUMBER.fullmatch(text):
+    number = scalars.integer(request.parameters["id"])
+    if number is None:
         raise Invalid(fields={"id": ["must be a whole number"]})
     roster, family = _family(caller)
-    site = next((site for site in family if site.id == int(text)), None)
+    site = next((site for site in family if site.id == number), None)
     if site is None:
         raise NotFound("site")
     if not caller.key.covers(site.id):

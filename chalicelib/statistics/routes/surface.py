@@ -12,6 +12,7 @@ from chalicelib import wiring
 from chalicelib.core import keys, statistics
 from chalicelib.core.accounts import Permission, Scope
 from chalicelib.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from chalicelib.core.periods import DAY, day_text
 from chalicelib.statistics import requests, responses
 from chalicelib.statistics.responses import Said
 from chalicelib.statistics.versions import PREFIX
@@ -93,7 +94,7 @@ def named(request: Request, parameter: str) -> str:
 
 def today() -> str:
     """The day in UTC, as `YYYY-MM-DD`."""
-    return responses.time(int(wiring.now()))[:10]
+    return day_text(int(wiring.now()) // DAY)
 
 
 def listed(request: Request, path: str, entries: list[dict[str, Any]], after: str | None) -> Said:
