@@ -14,9 +14,9 @@ from infrastructure.reaching import reaching
 
 if TYPE_CHECKING:
     from chalicelib.core.accounts import Site
-    from chalicelib.core.redaction import Act
     from chalicelib.core.redactions import Done
     from chalicelib.core.reports import Path
+    from chalicelib.core.wishes import Act
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -80,7 +80,7 @@ def rename(path: str, name: str, code: str | None, account: str | None, url: str
     old address makes a new path of it.
     """
     with reaching(url):
-        from chalicelib.core.redaction import Act, require_one_kind  # noqa: PLC0415
+        from chalicelib.core.wishes import Act, require_one_kind  # noqa: PLC0415
 
         site = _site(account, code)
         (found,) = _named(site, [path])
@@ -105,7 +105,7 @@ def merge(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Make everything that was counted for each PATH part of another one. Visits are added up."""
     with reaching(url):
-        from chalicelib.core.redaction import Act, require_one_kind  # noqa: PLC0415
+        from chalicelib.core.wishes import Act, require_one_kind  # noqa: PLC0415
 
         site = _site(account, code)
         (target,) = _named(site, [into])
@@ -125,7 +125,7 @@ def merge(  # noqa: PLR0913, PLR0917 - one argument for each option
 def delete(gone: tuple[str, ...], code: str | None, account: str | None, url: str | None, yes: bool) -> None:  # noqa: FBT001
     """Delete each PATH with its name and all that was counted for it."""
     with reaching(url):
-        from chalicelib.core.redaction import Act  # noqa: PLC0415
+        from chalicelib.core.wishes import Act  # noqa: PLC0415
 
         site = _site(account, code)
         found = _named(site, gone)
@@ -162,7 +162,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one argument for each option
     if start is not None and end is not None and end < start:
         raise click.UsageError("--to comes before --from.")
     with reaching(url):
-        from chalicelib.core.redaction import Act  # noqa: PLC0415
+        from chalicelib.core.wishes import Act  # noqa: PLC0415
 
         site = _site(account, code)
         found = _named(site, some)
@@ -202,7 +202,7 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument for each option
         raise click.UsageError("Say who it is: either --user-agent and --ip, or --session.")
     with reaching(url):
         from chalicelib import wiring  # noqa: PLC0415
-        from chalicelib.core.redaction import Act, agent_key  # noqa: PLC0415
+        from chalicelib.core.wishes import Act, agent_key  # noqa: PLC0415
         from chalicelib.pageviews.visitors import Visitors  # noqa: PLC0415
 
         site = _site(account, code)

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, Protocol
 from . import ids, sealing
 from .errors import Conflict, Invalid, Unavailable
 from .ports import LogStore, RollupStore
-from .redaction import DELETED, READ, Act, Gone, Notes, Redaction, Wish, remove_unnamed
+from .redaction import READ, Redaction, remove_unnamed
 from .sealing import Outside
+from .wishes import DELETED, Act, Gone, Notes, Wish
 
 PREFIX = "red_"
 WAITING = 50

@@ -16,8 +16,9 @@ from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate, SQSEvent
 
 from chalicelib import wiring
 from chalicelib.core.accounts import Site
-from chalicelib.core.redaction import Act, overdue
+from chalicelib.core.redaction import overdue
 from chalicelib.core.redactions import STALE, Outcome
+from chalicelib.core.wishes import Act
 from chalicelib.observability import event_function, logger, metrics
 
 from .append import QUEUE

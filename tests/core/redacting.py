@@ -16,9 +16,10 @@ from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.events import Bot
 from chalicelib.core.log import tail
 from chalicelib.core.names import Names
-from chalicelib.core.redaction import READ, Act
+from chalicelib.core.redaction import READ
 from chalicelib.core.redactions import LEASE, STALE, Done, Outcome, Ports, Redactions, Worker
 from chalicelib.core.segments import Kind, Segment, unpack
+from chalicelib.core.wishes import Act
 from tests.core.world import Crash, Universe
 
 

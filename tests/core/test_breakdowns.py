@@ -14,8 +14,8 @@ from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
 from chalicelib.core.names import ref_name, versioned
 from chalicelib.core.periods import DAY, HOUR, Range
-from chalicelib.core.redaction import Act
 from chalicelib.core.reports import EVERY_PATH, PathFilter
+from chalicelib.core.wishes import Act
 from tests.core.redacting import Redactor
 from tests.core.world import START, Faults, Universe, struck
 from tests.dynamo import Dynamo

@@ -14,9 +14,9 @@ from chalicelib.core.audit import audit
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
-from chalicelib.core.redaction import Act
-from tests.core.test_invariants import _holds
+from chalicelib.core.wishes import Act
 from tests.core.redacting import Redactor
+from tests.core.test_invariants import _holds
 from tests.core.world import START, Crash, Faults, Universe, struck
 from tests.dynamo import Dynamo
 

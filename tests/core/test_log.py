@@ -15,9 +15,9 @@ from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
 from chalicelib.core.names import OTHER
 from chalicelib.core.periods import Range
-from chalicelib.core.redaction import Act
 from chalicelib.core.reports import HitLists, PathFilter, Total
 from chalicelib.core.segments import Kind, Segment
+from chalicelib.core.wishes import Act
 from tests.core.redacting import Redactor
 from tests.core.world import START, Faults, Universe, struck
 from tests.dynamo import Dynamo

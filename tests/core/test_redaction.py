@@ -17,9 +17,10 @@ from chalicelib.core.events import Bot, Hit
 from chalicelib.core.folding import Folder
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
-from chalicelib.core.redaction import Act, agent_key, overdue
+from chalicelib.core.redaction import overdue
 from chalicelib.core.redactions import LATE, WAITING, Book, Outcome, Worker
 from chalicelib.core.segments import GONE, Kind, unpack
+from chalicelib.core.wishes import Act, agent_key
 from tests.core.redacting import Redactor, Row
 from tests.core.world import BEFORE, CRASH_AFTER, CRASH_BEFORE, INTERLEAVE, KINDS, START, Faults, Universe, struck
 from tests.dynamo import Dynamo
@@ -344,6 +345,28 @@ def test_nothing_is_left_of_a_sealed_stream_by_those_who_were_at_work_on_it() ->
         assert not redact.holds("private")
         assert wiring.rollups().stored(world.stream) == []
         assert wiring.rollups().manifest(world.stream) is None
+
+
+def test_an_erased_visitor_who_comes_while_that_is_done_is_a_new_one() -> None:
+    """For whichever writer, and whether or not the rollups know of it."""
+    with stage() as (world, redact):
+        send(world, PAGE._replace(session=88))
+        world.fold(0, sweep=False)
+        redact.redactions.begin(world.stream, Act.ERASE, keys=(88,))
+        came: list[str] = []
+
+        def remaining() -> float:
+            phase = book(redact).notes.phase if book(redact).running else ""
+            if phase in {"fold", "rewrite"} and phase not in came:
+                came.append(phase)
+                send(world, PAGE._replace(session=88), process=len(came))
+            return 100.0
+
+        Worker(redact.ports).work(world.stream, remaining)
+        assert came == ["fold", "rewrite"]
+        assert [(row.session, row.flags) for row in redact.rows().values()] == [(2, 1), (2, 0)]
+        assert seen(world, 0) == {"/": 1}
+        agrees(world)
 
 
 def test_a_visitor_of_whom_nothing_is_left_is_in_no_checkpoint_either() -> None:

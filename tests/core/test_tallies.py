@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
 from chalicelib.core.periods import DAY, HOUR
-from chalicelib.core.redaction import Act
 from chalicelib.core.tallies import Tallies, since
+from chalicelib.core.wishes import Act
 from tests.core.redacting import Redactor
 from tests.core.world import START, Faults, Universe, struck
 from tests.dynamo import Dynamo

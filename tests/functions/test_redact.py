@@ -18,8 +18,8 @@ from chalicelib.aws import queues
 from chalicelib.core.audit import audit
 from chalicelib.core.errors import NotFound
 from chalicelib.core.messages import Message
-from chalicelib.core.redaction import Act, agent_key
 from chalicelib.core.redactions import STALE
+from chalicelib.core.wishes import Act, agent_key
 from chalicelib.functions import redact as module
 from chalicelib.pageviews.visitors import Visitors
 from infrastructure.local import schedules
