@@ -15,10 +15,8 @@ from chalicelib.core.accounts import Scope
 from chalicelib.core.errors import NotFound, Poison
 from chalicelib.core.exporting import Failed, Outcome, Source
 from chalicelib.core.exports import Job
-from chalicelib.core.listing import Place
 from chalicelib.observability import event_function, logger, metrics
-from chalicelib.pageviews import exports as pageviews
-from chalicelib.pageviews.requests_export import Format
+from chalicelib.pageviews import requests_export as pageviews
 from chalicelib.statistics.exports import SURFACE, Csv
 
 from .append import QUEUE
@@ -40,20 +38,24 @@ def _statistics(job: Job) -> Source:
 
 def _pageviews(job: Job) -> Source:
     """A site's page views, or its visits counted, up to a place in its log that was fixed when they were asked for."""
+    from chalicelib.core.listing import Place  # noqa: PLC0415 - the functions that answer requests never read a log so
+
     wanted = job.parameters
     roster = wiring.accounts().roster(job.account)
     site = next((site for site in roster.sites() if str(site.id) == wanted["site"]), None)
     if site is None:
         raise NotFound("site")
     stream, end = site.stream, Place(int(wanted["head"]), int(wanted["event"]))
-    if wanted["format"] == Format.JSON:
+    if wanted["format"] == pageviews.Format.JSON:
         from chalicelib.pageviews import archive  # noqa: PLC0415 - few exports are archives
 
         folder, day = job.name.removesuffix(".zip"), int(wanted["day"]) if "day" in wanted else None
         about = archive.About(folder, wanted["host"], wanted["user"], job.created_at, day)
         return archive.Archive(about, lambda: wiring.listed_tables(stream, end))
+    from chalicelib.pageviews import exports  # noqa: PLC0415 - as above
+
     start = int(wanted.get("start", "0"))
-    return pageviews.Csv(lambda: wiring.listed_segments(stream, end.head), site.id, start, end.event)
+    return exports.Csv(lambda: wiring.listed_segments(stream, end.head), site.id, start, end.event)
 
 
 SOURCES: Mapping[str, Callable[[Job], Source]] = {SURFACE: _statistics, pageviews.SURFACE: _pageviews}

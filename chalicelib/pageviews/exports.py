@@ -16,8 +16,6 @@ from chalicelib.core.names import Names, path_name
 from chalicelib.core.periods import time_text
 from chalicelib.core.segments import EVENT, FIRST, LISTED, Kind, Retitle, Segment
 
-SURFACE = "pageviews"
-"""What exports call this surface."""
 HEADER = (
     "2Path,Title,Event,UserAgent,Browser,System,Session,Bot,Referrer,Referrer scheme,Screen size,Location,FirstVisit,"
     "Date\n"

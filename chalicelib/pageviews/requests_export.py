@@ -11,6 +11,8 @@ from chalicelib.core.errors import Invalid, NotFound
 from . import bodies, scalars
 from .texts import mended
 
+SURFACE = "pageviews"
+"""What exports call this surface."""
 _DAY = 86_400
 _MAX_ID = 2**63 - 1
 _MAX_NUMBER = 10**9

@@ -16,6 +16,7 @@ from chalicelib.core.exports import Job, State
 from chalicelib.core.messages import Message
 from chalicelib.functions.export import SOURCES
 from chalicelib.pageviews import exports
+from chalicelib.pageviews.requests_export import SURFACE
 from tests.conftest import World
 from tests.core.exporting import CRASH_AFTER, KINDS, START, Stage, Strike
 from tests.dynamo import standing_in
@@ -52,7 +53,7 @@ class Site:
         """What the function reads, a moment later than the last time."""
         self.view(1)
         wiring.folder().fold(self.site.stream)
-        return SOURCES[exports.SURFACE](job)
+        return SOURCES[SURFACE](job)
 
     def begin(self, kind: str) -> Job:
         """Asks for the first views, as if it had been done then."""

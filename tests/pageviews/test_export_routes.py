@@ -14,7 +14,7 @@ from chalicelib.aws.accounts import Created
 from chalicelib.core.errors import RateLimited, Unavailable
 from chalicelib.core.exports import CHANGED, KEPT
 from chalicelib.functions.export import SOURCES
-from chalicelib.pageviews.exports import SURFACE
+from chalicelib.pageviews.requests_export import SURFACE
 from chalicelib.pageviews.responses_export import DELETED
 from chalicelib.pageviews.routes import exports as routes
 from infrastructure.local.pump import Pump

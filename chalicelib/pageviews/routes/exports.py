@@ -8,8 +8,7 @@ from chalicelib.core.accounts import Permission, Site
 from chalicelib.core.errors import Forbidden, Invalid, NotFound
 from chalicelib.core.exports import Job, State
 from chalicelib.pageviews import responses, responses_export
-from chalicelib.pageviews.exports import SURFACE
-from chalicelib.pageviews.requests_export import Format, Wanted, decode_export, export_number
+from chalicelib.pageviews.requests_export import SURFACE, Format, Wanted, decode_export, export_number
 from chalicelib.pageviews.responses import Said
 
 from .surface import LIMITS, api, undeclared
