@@ -128,11 +128,11 @@ class Folder:
             items = self._log.read(stream, after=manifest.watermark, at_most=self._step)
             if not items:
                 return taken
-            found = [segment for segment, _ in tail(items, manifest.watermark)]
-            if any(segment.sealed for segment in found):
-                return taken  # all of it is about to go
             changes = self._changes()
             try:
+                found = [segment for segment, _ in tail(items, manifest.watermark)]
+                if any(segment.sealed for segment in found):
+                    return taken  # all of it is about to go
                 following = self._take(stream, manifest, found, changes)
             except BrokenLog:
                 if moved(self._rollups, stream, manifest):

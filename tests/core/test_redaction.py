@@ -296,6 +296,7 @@ def test_a_sealed_stream_takes_nothing_and_holds_nothing() -> None:
         world.fold(0, sweep=True)
         send(world, PAGE._replace(path="/private"), process=1)
         assert redact(Act.SEAL).error == ""
+        assert redact.outside.withdrawn
         redact.tidy()
         assert not redact.holds("private")
         assert redact.session_keys() == set()
@@ -397,6 +398,18 @@ def test_parts_that_a_fold_left_behind_go_as_well() -> None:
         assert redact.holds("/hidden")
         redact.tidy()
         assert not redact.holds("/hidden")
+        agrees(world)
+
+
+def test_the_titles_that_a_path_had_go_with_it() -> None:
+    with stage() as (world, redact):
+        send(world, PAGE, PAGE._replace(path="/gone", title="First headline"))
+        send(world, *(PAGE._replace(path="/gone", title="Second headline") for _ in range(12)))
+        world.fold(0, sweep=False)
+        assert redact.holds("Second headline")
+        redact(Act.PURGE, paths=(2,))
+        redact.tidy()
+        assert not redact.holds("headline")
         agrees(world)
 
 
@@ -626,14 +639,14 @@ def test_parts_that_are_gone_since_the_rollups_were_read_are_looked_for_anew() -
             patch.setattr(wiring.rollups(), "manifest", manifest)
             world.deliver(1, [first])
             send(world, PAGE, process=1)
-            for _ in range(4):  # so many runs of a day that a fold merges them
-                send(world, PAGE._replace(path="/gone"))
-                world.fold(0, sweep=False)
-            send(world, PAGE._replace(path="/gone"), process=1)
-            path = redact.path("/gone")
-            stalled.clear()
-            purged.append(path)
-            world.fold(0, sweep=False)
+            for folds in range(1, 5):  # one of them merges the runs of a day
+                for _ in range(folds):
+                    send(world, PAGE._replace(path="/gone"))
+                    Folder(wiring.log(), wiring.rollups(), now=lambda: world.now).fold(world.stream)
+                send(world, PAGE._replace(path="/gone"), process=1)
+                purged.append(redact.path("/gone"))
+                stalled.clear()
+                Folder(wiring.log(), wiring.rollups(), now=lambda: world.now).fold(world.stream)
         assert len(redact.rows()) == 3
         world.fold(0, sweep=True)
         agrees(world)
