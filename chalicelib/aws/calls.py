@@ -5,9 +5,9 @@ What goes wrong is told in our own words: `Unavailable` if nothing was done, `Un
 
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
@@ -16,6 +16,7 @@ from chalicelib.core.errors import Unavailable, Uncertain
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+T = TypeVar("T")
 Item = Mapping[str, Any]
 """As DynamoDB has it: attribute names to typed values."""
 AT_ONCE = 100
@@ -226,3 +227,15 @@ def delete(client: "DynamoDBClient", keys: Sequence[Key]) -> None:
 def pause(attempt: int) -> None:
     """Waits a little, longer each time and never as long as another does."""
     time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))  # noqa: S311 - no secret
+
+
+def found_out(error: Unavailable, look: Callable[[], T]) -> T:
+    """What a look shows after a write that nobody answered.
+
+    Raises:
+        Uncertain: nobody answers that either.
+    """
+    try:
+        return look()
+    except Unavailable:
+        raise Uncertain(str(error)) from error

@@ -8,7 +8,7 @@ write left behind says whose it is.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import ids, keys
 from chalicelib.core.accounts import (
@@ -20,7 +20,7 @@ from chalicelib.core.accounts import (
     StatisticsDomain,
     facet_id,
 )
-from chalicelib.core.errors import Invalid, NotFound, Taken, Unauthenticated, Unavailable, Uncertain
+from chalicelib.core.errors import Invalid, NotFound, Taken, Unauthenticated, Unavailable
 from chalicelib.core.keys import Key
 from chalicelib.core.pages import Page
 from chalicelib.settings import Settings
@@ -32,7 +32,6 @@ from .tables import DomainDocument, KeyDocument, KeyPointer
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-T = TypeVar("T")
 Member = dict[str, Any]
 """A member of a transaction, as DynamoDB has it."""
 _ID = re.compile(rf"{DOMAIN_PREFIX}[0-9a-z]{{1,64}}[{ids.ALPHABET}]{{{FACET_LENGTH}}}")
@@ -163,7 +162,7 @@ class Domains:
                 raise Taken(f'there is a domain "{facet.name}" already') from None
             return False
         except Unavailable as error:
-            if not _found_out(error, lambda: self._facet(facet.scope)):
+            if not calls.found_out(error, lambda: self._facet(facet.scope)):
                 raise
         return True
 
@@ -227,7 +226,7 @@ class Domains:
                 raise Taken(f'there is a domain "{new.name}" already') from None
             return False  # and the next look may show that it is done
         except Unavailable as error:
-            if not _found_out(error, lambda: self._facet(new.scope) == new):
+            if not calls.found_out(error, lambda: self._facet(new.scope) == new):
                 raise
         return True
 
@@ -269,7 +268,7 @@ class Domains:
         except calls.Cancelled:
             return False  # and the next look may show that it is done
         except Unavailable as error:
-            if not _found_out(error, lambda: self._removed(scope, mark)):
+            if not calls.found_out(error, lambda: self._removed(scope, mark)):
                 raise
         return True
 
@@ -354,15 +353,3 @@ def _as_it_was(document: DomainDocument) -> str:
 def _as_seen(facet: StatisticsDomain) -> dict[str, Any]:
     """The values of that condition."""
     return {":facet": {"S": facet.scope.domain}, ":old": {"S": facet.name}}
-
-
-def _found_out(error: Unavailable, look: Callable[[], T]) -> T:
-    """What a look shows after a write that nobody answered.
-
-    Raises:
-        Uncertain: nobody answers that either.
-    """
-    try:
-        return look()
-    except Unavailable:
-        raise Uncertain(str(error)) from error

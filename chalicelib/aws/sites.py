@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.core.accounts import Site, SiteState
-from chalicelib.core.errors import Invalid, NotFound, Unavailable, Uncertain
+from chalicelib.core.errors import Invalid, NotFound, Unavailable
 
 from . import calls, clients, records
 from .tables import Document, DomainDocument, Taken
@@ -59,7 +59,7 @@ class Sites:
                 if taken:
                     raise Invalid(fields={field: [_TAKEN] for field in taken}) from None
             except Unavailable as error:
-                if self._found_out(error, lambda: self._at("sites", site.id)) is None:
+                if calls.found_out(error, lambda: self._at("sites", site.id)) is None:
                     raise
                 return made
             else:
@@ -153,7 +153,7 @@ class Sites:
                     raise Invalid(fields={field: [_TAKEN] for field in taken}) from None
             return False  # and the next look may show that it is done
         except Unavailable as error:
-            look = self._found_out(error, lambda: self.active(old.account, old.id))
+            look = calls.found_out(error, lambda: self.active(old.account, old.id))
             if look is None or look[1] != new:
                 raise
         return True
@@ -187,7 +187,7 @@ class Sites:
             except calls.Cancelled:
                 continue  # and the next look may show that it is done
             except Unavailable as error:
-                if self._found_out(error, lambda: self.active(account, number)) is not None:
+                if calls.found_out(error, lambda: self.active(account, number)) is not None:
                     raise
             return tried
         raise Unavailable("others change this site at the same time")
@@ -266,19 +266,6 @@ class Sites:
     def _free(self, pointer: Taken) -> Member:
         """Lets go of a name, if the domain has it."""
         return {"Delete": {"TableName": self._table, "Key": _key(pointer), **_own(pointer)}}
-
-    def _found_out(
-        self, error: Unavailable, look: Callable[[], tuple[DomainDocument, Site] | None]
-    ) -> tuple[DomainDocument, Site] | None:
-        """What a look shows after a write that nobody answered.
-
-        Raises:
-            Uncertain: nobody answers that either.
-        """
-        try:
-            return look()
-        except Unavailable:
-            raise Uncertain(str(error)) from error
 
 
 def _words(site: Site) -> dict[str, Any]:
