@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise, product
@@ -17,28 +17,17 @@ from chalicelib.aws.accounts import Accounts, Created
 from chalicelib.aws.domains import Domains
 from chalicelib.aws.records import partition
 from chalicelib.aws.tables import DomainDocument
-from chalicelib.core import passwords
 from chalicelib.core.accounts import STATISTICS, Permission, Scope, StatisticsDomain
 from chalicelib.core.errors import Invalid, NotFound, Taken, Unavailable, Uncertain
 from chalicelib.core.keys import ALL_SITES
-from tests.conftest import World
 from tests.core.world import AFTER, BEFORE, THROTTLE, Faults, struck
-from tests.dynamo import Aws, moto, routed, standing_in
+from tests.dynamo import Aws, moto, routed
 from tests.operating import new_account
 
 READ = Permission.STATISTICS_READ
 
 
-@pytest.fixture(scope="module", autouse=True)
-def aws(world: World) -> Iterator[Aws]:
-    """A DynamoDB for these tests alone. Nobody waits between two tries, and nobody signs in."""
-    assert world
-    with pytest.MonkeyPatch.context() as patch, standing_in() as dynamo:
-        patch.setattr(calls, "pause", lambda _: None)
-        # A client that has met many faults would cease to try again.
-        patch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda *_: True)
-        patch.setattr(passwords, "hashed", lambda password: password)
-        yield dynamo
+pytestmark = pytest.mark.usefixtures("aws")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ harm.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,31 +13,16 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from chalicelib.aws import calls
 from chalicelib.aws.accounts import Accounts, Created
 from chalicelib.aws.records import SITE, partition
 from chalicelib.aws.tables import DomainDocument
-from chalicelib.core import passwords
 from chalicelib.core.accounts import STATISTICS, Domain, Scope, Site, SiteState, Visibility
 from chalicelib.core.errors import Invalid, NotFound, Unavailable, Uncertain
-from tests.conftest import World
 from tests.core.world import AFTER, BEFORE, INTERLEAVE, THROTTLE, Faults, struck
 from tests.dynamo import Dynamo, moto, routed, standing_in
 from tests.operating import new_account
 
-
-@pytest.fixture(scope="module", autouse=True)
-def aws(world: World) -> Iterator[Dynamo]:
-    """A DynamoDB for these tests alone. Nobody waits between two tries, and nobody signs in."""
-    assert world
-    with pytest.MonkeyPatch.context() as patch, standing_in() as dynamo:
-        patch.setattr(calls, "pause", lambda _: None)
-        # A client that has met many faults would cease to try again.
-        patch.setattr("botocore.retries.quota.RetryQuota.acquire", lambda *_: True)
-        patch.setattr(passwords, "hashed", lambda password: password)
-        wiring.accounts.cache_clear()
-        yield dynamo
-    wiring.accounts.cache_clear()
+pytestmark = pytest.mark.usefixtures("aws")
 
 
 @pytest.fixture
