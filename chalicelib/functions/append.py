@@ -13,6 +13,8 @@ from chalicelib.core.errors import Poison
 from chalicelib.core.messages import BodyGone, Message
 from chalicelib.observability import event_function, logger, metrics
 
+from . import queued
+
 blueprint = Blueprint(__name__)
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:"
@@ -135,11 +137,6 @@ def _keep_bots(stream: str, messages: list[Message]) -> None:
 
 
 def _park(record: Record, parked: str, reason: Poison, failed: set[str]) -> None:
-    """Puts a message into the dead-letter queue, as it is: whoever mends the cause can send it back."""
-    logger.error("a message is parked", extra={"sqs_message": record["messageId"], "reason": str(reason)})
-    metrics.add_metric(name="MessagesParked", unit="Count", value=1)
-    try:
-        wiring.park(parked, record)
-    except Exception:
-        logger.exception("a message could not be parked", extra={"sqs_message": record["messageId"]})
+    """Puts a message into the dead-letter queue; what cannot be put there has to come again."""
+    if not queued.park(parked, record, str(reason)):
         failed.add(record["messageId"])

@@ -19,14 +19,13 @@ from chalicelib.observability import event_function, logger, metrics
 from chalicelib.pageviews import requests_export as pageviews
 from chalicelib.statistics.exports import SURFACE, Csv
 
+from . import queued
 from .append import QUEUE
 
 blueprint = Blueprint(__name__)
 
 WORKERS = 5
 """So many exports at once: nobody's export is worth everybody's functions."""
-LONGEST_PAUSE = 900
-"""Seconds until what failed for now is tried again, at most."""
 
 
 def _statistics(job: Job) -> Source:
@@ -93,25 +92,12 @@ def _export(record: dict[str, Any], context: Any) -> bool:  # noqa: ANN401 - Lam
         logger.error("an export failed for good", exc_info=failure.__cause__, extra={"export": str(failure)})
         metrics.add_metric(name="ExportsFailed", unit="Count", value=1)
         return True
-    except Poison:
-        return _park(record)
+    except Poison as error:
+        return queued.park(wiring.settings().parked_exports_queue, record, str(error))
     except Exception:
         logger.exception("an export failed for now", extra={"sqs_message": record["messageId"]})
-        return _postpone(record)
-    return _postpone(record) if outcome is Outcome.BUSY else True
-
-
-def _postpone(record: dict[str, Any]) -> bool:
-    """Leaves a message in the queue, to come again in a minute, then later and later.
-
-    Otherwise it would stay hidden as long as that of a function that died, which is half an hour.
-    """
-    seconds = min(60 * 2 ** (int(record["attributes"].get("ApproximateReceiveCount", 1)) - 1), LONGEST_PAUSE)
-    try:
-        wiring.postpone(wiring.settings().exports_queue, record, seconds)
-    except Exception:
-        logger.exception("a message could not be postponed", extra={"sqs_message": record["messageId"]})
-    return False
+        return queued.postpone(wiring.settings().exports_queue, record)
+    return queued.postpone(wiring.settings().exports_queue, record) if outcome is Outcome.BUSY else True
 
 
 class Asked(NamedTuple):
@@ -129,15 +115,3 @@ def _asked(body: str) -> Asked:
         return Asked(str(said["account"]), str(said["export"]), again=said.get("again") is True)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Poison("not a request for an export") from error
-
-
-def _park(record: dict[str, Any]) -> bool:
-    """Puts a message into the dead-letter queue, as it is; whether it is there."""
-    logger.error("a message is parked", extra={"sqs_message": record["messageId"]})
-    metrics.add_metric(name="MessagesParked", unit="Count", value=1)
-    try:
-        wiring.park(wiring.settings().parked_exports_queue, record)
-    except Exception:
-        logger.exception("a message could not be parked", extra={"sqs_message": record["messageId"]})
-        return False
-    return True

@@ -21,14 +21,13 @@ from chalicelib.core.redactions import STALE, Outcome
 from chalicelib.core.wishes import Act
 from chalicelib.observability import event_function, logger, metrics
 
+from . import queued
 from .append import QUEUE
 
 blueprint = Blueprint(__name__)
 
 WORKERS = 5
 """So many streams at once."""
-LONGEST_PAUSE = 900
-"""Seconds until what failed for now is tried again, at most."""
 DAY = 86400
 
 
@@ -49,7 +48,7 @@ def _redact(record: dict[str, Any], context: Any) -> bool:  # noqa: ANN401 - Lam
     try:
         stream = str(json.loads(record["body"])["stream"])
     except (ValueError, KeyError, TypeError):
-        return _park(record)
+        return queued.park(wiring.settings().parked_redactions_queue, record, "names no stream")
     try:
         outcome = wiring.redactor().work(stream, remaining)
         if outcome is Outcome.MORE:
@@ -57,30 +56,8 @@ def _redact(record: dict[str, Any], context: Any) -> bool:  # noqa: ANN401 - Lam
     except Exception:
         logger.exception("a redaction failed for now", extra={"stream": stream})
         metrics.add_metric(name="RedactionsFailed", unit="Count", value=1)
-        return _postpone(record)
-    return _postpone(record) if outcome is Outcome.BUSY else True
-
-
-def _postpone(record: dict[str, Any]) -> bool:
-    """Leaves a message in the queue, to come again in a minute, then later and later."""
-    seconds = min(60 * 2 ** (int(record["attributes"].get("ApproximateReceiveCount", 1)) - 1), LONGEST_PAUSE)
-    try:
-        wiring.postpone(wiring.settings().redactions_queue, record, seconds)
-    except Exception:
-        logger.exception("a message could not be postponed", extra={"sqs_message": record["messageId"]})
-    return False
-
-
-def _park(record: dict[str, Any]) -> bool:
-    """Puts a message that nobody understands into the dead-letter queue; whether it is there."""
-    logger.error("a message is parked", extra={"sqs_message": record["messageId"]})
-    metrics.add_metric(name="MessagesParked", unit="Count", value=1)
-    try:
-        wiring.park(wiring.settings().parked_redactions_queue, record)
-    except Exception:
-        logger.exception("a message could not be parked", extra={"sqs_message": record["messageId"]})
-        return False
-    return True
+        return queued.postpone(wiring.settings().redactions_queue, record)
+    return queued.postpone(wiring.settings().redactions_queue, record) if outcome is Outcome.BUSY else True
 
 
 @blueprint.schedule(Cron(10, 1, "*", "*", "?", "*"), name="retain")
