@@ -28,7 +28,9 @@ def test(address: str, url: str | None) -> None:
         from chalicelib import wiring  # noqa: PLC0415 - reads its settings from the environment
         from chalicelib.core.errors import Uncertain  # noqa: PLC0415
         from chalicelib.core.mail import Mail, Mailbox, NotSent, Refused  # noqa: PLC0415
+        from infrastructure.local.mails import choose  # noqa: PLC0415
 
+        simulated = url is not None and choose()
         mailer = wiring.mailer()
         if mailer is None:
             raise click.ClickException("COUNTLESS_MAIL is not set: nothing sends mails here.")
@@ -41,7 +43,8 @@ def test(address: str, url: str | None) -> None:
             raise click.ClickException(f"It was refused: {error}{_why(error)}") from error
         except Uncertain as error:
             raise click.ClickException(f"Nobody can say whether it was sent: {error}{_why(error)}") from error
-    click.echo(f"sent to {made.to[0].address} from {made.sender}: {number}")
+    where = " (simulated: it stays here)" if simulated else ""
+    click.echo(f"sent to {made.to[0].address} from {made.sender}: {number}{where}")
 
 
 @mail.command("login", short_help="Set the login of the SMTP server.")

@@ -112,6 +112,7 @@ def visit(request: Request) -> Caller | None:
     The secret is no parameter of the view's: it is taken out of the query.
 
     Raises:
+        Unauthenticated: the site has another secret.
         Unavailable: nobody can say.
     """
     given = next(iter(request.query.get(ACCESS_TOKEN, ())), "")
@@ -119,7 +120,11 @@ def visit(request: Request) -> Caller | None:
     if request.headers.get("authorization") or "x-rmta-api-key" in request.headers:
         return None
     site = public_site(request)
-    return _visitor(site) if site is not None and _open(site, given) else None
+    if site is not None and _open(site, given):
+        return _visitor(site)
+    if given and site is not None and site.visibility is Visibility.SECRET:
+        raise Unauthenticated(f"unknown {ACCESS_TOKEN}")
+    return None
 
 
 def _open(site: Site, given: str) -> bool:

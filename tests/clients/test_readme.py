@@ -102,13 +102,18 @@ def test_a_site_is_made_and_shown_to_whoever_knows_its_secret(service: Service) 
 
 @needs_curl
 def test_page_views_are_exported(service: Service) -> None:
-    """Asked for, watched and loaded as the text says."""
-    [export] = commands(block('{"format": "csv"}'))
+    """The site is told to collect them, and the file is asked for, watched and loaded as the text says."""
+    collect, export = commands(block('{"format": "csv"}'))
+    assert json.loads(_run(collect, service))["setttings"]["collect"] == 190 + 256
+    service.count({"path": "/exported", "session": "a"})
+    visits = {"path_by_name": "true", "include_paths": "/exported"}
+    until("it is counted", lambda: service.total(**visits) == 1, patience=10)
     asked = json.loads(_run(export, service))
     show = f"export/{asked['id']}"
     until("it is finished", lambda: service.request("GET", show).json()["finished_at"] is not None)
-    rows = gzip.decompress(service.request("GET", f"{show}/download").content).decode().splitlines()
-    assert rows[0].startswith("2Path,Title,Event,")
+    head, *rows = gzip.decompress(service.request("GET", f"{show}/download").content).decode().splitlines()
+    assert head.startswith("2Path,Title,Event,")
+    assert [row.split(",")[0] for row in rows] == ["/exported"]
 
 
 @needs_curl

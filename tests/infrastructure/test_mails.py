@@ -1,6 +1,7 @@
 """Mails of a local run: sent by the simulated SES, and there to be looked at."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from chalicelib import wiring
 from chalicelib.core.errors import Uncertain
 from chalicelib.core.mail import Mail, Mailbox
-from infrastructure.local import mails
+from infrastructure import reaching, storage
+from infrastructure.local import aws, mails
+from tests import operating
 from tests.conftest import World
 from tests.core.test_mail import body, read
 
@@ -39,6 +42,19 @@ def test_a_mail_is_sent_and_shown_and_gone_with_the_run(capsys: pytest.CaptureFi
         assert not file.exists()
         assert "COUNTLESS_MAIL" not in os.environ
         assert wiring.mailer is usual
+
+
+def test_an_operators_command_that_reaches_a_simulation_sends_by_its_ses(world: World) -> None:
+    """What nobody has set up need not be set up to try it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reaching, "answering", lambda _: nullcontext())
+        patch.setattr(storage, "find", lambda _: world.environment)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        patch.setattr(aws, "elsewhere", lambda _: nullcontext())
+        said = operating.run("mail", "test", "ann@example.com", "--aws", "http://127.0.0.1:9")
+    assert said.exit_code == 0, said.output
+    assert said.output.startswith(f"sent to ann@example.com from Countless <{mails.SENDER}>: ")
+    assert said.output.endswith(" (simulated: it stays here)\n")
 
 
 def test_what_was_not_sent_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
