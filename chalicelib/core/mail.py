@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Protocol
 
-from .errors import CountlessError, Invalid, Unavailable
+from .errors import Invalid, Poison, Unavailable
 
 LONGEST_ADDRESS = 254
 """Bytes of an address, so that it fits into a path of 256 with its brackets (RFC 5321, section 4.5.3.1.3)."""
@@ -36,7 +36,7 @@ class NotSent(Unavailable):
     """The mail was certainly not sent. Nothing is wrong with it: it may be tried again."""
 
 
-class Refused(CountlessError):
+class Refused(Poison):
     """The mail was not sent, and as it is it never will be: its address is none, or nobody takes what it says."""
 
 
