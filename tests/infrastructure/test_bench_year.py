@@ -58,6 +58,8 @@ class Outside:
     log: Log
     crash: int | None = None
     after: bool = False
+    part: int = 8_192
+    """Bytes of a part, at least."""
     calls: int = 0
     reads: set[int] = field(default_factory=set)
     """Which of the calls have no effect."""
@@ -135,7 +137,7 @@ class Outside:
             try:
                 source = year.source(self.log.path, self.log.end, start)
                 self._watch(source)
-                outcome = Exporter(self.ports(), part=8_192).run(self.job, lambda _: source, lambda: 900.0)  # noqa: B023
+                outcome = Exporter(self.ports(), part=self.part).run(self.job, lambda _: source, lambda: 900.0)  # noqa: B023
             except Crash:
                 self.now += LEASE + 1
                 continue
@@ -180,12 +182,16 @@ def test_an_export_is_the_same_after_a_crash_at_every_call(fortnight: Log, monke
 
 def test_exports_joined_at_their_cursors_are_the_export_of_everything(fortnight: Log) -> None:
     """Each begins with the last id of the one before; the rows are the same, byte for byte."""
-    whole = Outside(fortnight)
+    _joined(fortnight)
+
+
+def _joined(log: Log) -> None:
+    whole = Outside(log)
     whole.export()
     joined, start = HEADER, 0
     for share in (0.1, 0.35, 0.35, 0.8, 1):
-        event = int(fortnight.end.event * share)
-        piece = Outside(Log(fortnight.path, fortnight.end._replace(event=event)))
+        event = int(log.end.event * share)
+        piece = Outside(Log(log.path, log.end._replace(event=event)))
         done = piece.export(start)
         header, rows = text(piece.file)[: len(HEADER)], text(piece.file)[len(HEADER) :]
         assert (header, rows.count("\n")) == (HEADER, done.rows)
@@ -212,6 +218,22 @@ def test_a_tenth_of_a_years_traffic_is_looked_at_and_exported_within_the_budgets
     assert looks.first.calls.total() <= YEAR_CALLS
     _holds(exporting.measure_log(tmp_path / "log", end), end.event, timed=False)
     assert end.event > 0.99 * YEAR * TENTH
+
+
+@pytest.mark.prove
+def test_an_export_of_a_year_survives_crashes_and_is_what_its_pieces_are(tmp_path: Path) -> None:
+    """A million page views: the process ends at each call that changes something, and at some that read the log."""
+    log = _filled(tmp_path / "log", YEAR, YEAR_A_DAY)
+    _joined(log)
+    whole = Outside(log, part=MB)
+    done = whole.export()
+    assert len(whole.parts) > 8
+    reads = sorted(whole.reads)
+    crashes = sorted({*range(whole.calls)} - whole.reads | {*reads[:: len(reads) // 20 or 1]})
+    for crash in crashes:
+        other = Outside(log, crash, crash not in whole.reads, part=MB)
+        again = other.export()
+        assert (again.sha256, again.rows) == (done.sha256, done.rows), crash
 
 
 @pytest.mark.prove
