@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from itertools import compress, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 from . import fitting
@@ -158,8 +159,8 @@ class Cells:
 
     def pack(self) -> list[Packed]:
         """The parts that hold these cells: one if they are few, else one a kind, else several of a kind, by path."""
-        hours, sums = self.hours(), [sorted(self.sums(dimension).items()) for dimension in Dimension]
-        visits, values = sorted(self.visits.items()), [sorted(counter.items()) for counter in self.values]
+        hours, sums = self.hours(), [_rows(self.sums(dimension)) for dimension in Dimension]
+        visits, values = _rows(self.visits), [_rows(counter) for counter in self.values]
         whole = _pack(ALL_KINDS, hours=hours, sums=sums, visits=visits, values=values)
         if len(whole) <= WHOLE:
             ends = [rows[at][0][0] for rows in (visits, *values) if rows for at in (0, -1)]
@@ -207,6 +208,11 @@ _NO_HOURS = Hours([], [], [], [])
 
 
 _NO_ROWS: Sequence[Rows] = [[] for _ in Dimension]
+
+
+def _rows(counts: Counter[Key]) -> list[tuple[Key, int]]:
+    """Counts in order of their keys. Those differ, so that nobody need look beyond them."""
+    return sorted(counts.items(), key=itemgetter(0))
 
 
 def _pack_sums(dimension: Dimension, rows: Rows) -> bytes:
@@ -305,9 +311,9 @@ def as_part(cells: Cells) -> Part:
     return Part(
         ALL_KINDS,
         cells.hours(),
-        [_counts(sorted(cells.sums(dimension).items())) for dimension in Dimension],
-        _counts(sorted(cells.visits.items())),
-        [_counts(sorted(counter.items())) for counter in cells.values],
+        [_counts(_rows(cells.sums(dimension))) for dimension in Dimension],
+        _counts(_rows(cells.visits)),
+        [_counts(_rows(counter)) for counter in cells.values],
     )
 
 
