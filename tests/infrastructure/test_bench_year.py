@@ -222,15 +222,13 @@ def test_a_tenth_of_a_years_traffic_is_looked_at_and_exported_within_the_budgets
 
 @pytest.mark.prove
 def test_an_export_of_a_year_survives_crashes_and_is_what_its_pieces_are(tmp_path: Path) -> None:
-    """A million page views: the process ends at each call that changes something, and at some that read the log."""
+    """A million page views: the process ends at two dozen of its calls, one after the other."""
     log = _filled(tmp_path / "log", YEAR, YEAR_A_DAY)
     _joined(log)
     whole = Outside(log, part=MB)
     done = whole.export()
     assert len(whole.parts) > 8
-    reads = sorted(whole.reads)
-    crashes = sorted({*range(whole.calls)} - whole.reads | {*reads[:: len(reads) // 20 or 1]})
-    for crash in crashes:
+    for crash in range(0, whole.calls, whole.calls // 24):
         other = Outside(log, crash, crash not in whole.reads, part=MB)
         again = other.export()
         assert (again.sha256, again.rows) == (done.sha256, done.rows), crash
