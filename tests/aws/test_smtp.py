@@ -226,7 +226,7 @@ def test_what_cannot_be_said_to_a_server_sends_nothing(certificate: Certificate)
     """A login that is not ASCII, which its commands are made of, and a host that is none."""
     with pytest.raises(NotSent, match="UnicodeEncodeError"):
         over_starttls(certificate, Handler(), Login("countless", "pässword"))
-    with pytest.raises(NotSent, match="UnicodeError"):
+    with pytest.raises(NotSent, match=r"Unicode(Encode)?Error"):  # Python 3.13 says Encode
         Smtp(Server("a..b", 25, implicit=False), lambda: None).send(MAIL)
 
 

@@ -53,9 +53,17 @@ def person(door: FrontDoor) -> Person:
 
 
 @pytest.fixture(scope="module")
-def somebody(door: FrontDoor) -> Person:
-    """The owner of an account that tests share."""
+def shared(door: FrontDoor) -> Person:
+    """Who `somebody` is."""
     return settle(door)
+
+
+@pytest.fixture
+def somebody(shared: Person) -> Iterator[Person]:
+    """The owner of an account that tests share. None of them changes its sites."""
+    before = found(shared.get(SITES))
+    yield shared
+    assert found(shared.get(SITES)) == before, "others see what this test has changed: give it an account of its own"
 
 
 def ours(person: Person) -> str:
@@ -182,20 +190,20 @@ def onto_the_wire(given: Any, *, joined: bool) -> Any:
 @once
 @given(st.fixed_dictionaries({}, optional=SOUND), st.booleans(), st.sampled_from(["settings", "setttings", "Settings"]))
 def test_what_is_set_is_shown_and_the_rest_stays(
-    somebody: Person,
+    person: Person,
     wanted: dict[str, Any],
     joined: bool,
     key: str,
 ) -> None:
     """Lists may come as strings or arrays, and keys as they should be or as they are shown."""
-    before = found(somebody.get(ours(somebody)))
+    before = found(person.get(ours(person)))
     sent = {name: onto_the_wire(value, joined=joined) for name, value in wanted.items()}
-    after = found(somebody.ask("PATCH", ours(somebody), json_body={key: sent}))
+    after = found(person.ask("PATCH", ours(person), json_body={key: sent}))
     expected = {name: onto_the_wire(value, joined=True) for name, value in wanted.items()}
     assert after["setttings"] == {**before["setttings"], **expected}
     same = set(before) - {"setttings", "updated_at"}
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
-    assert found(somebody.get(ours(somebody))) == after
+    assert found(person.get(ours(person))) == after
 
 
 _IP, _URL = "must be a valid IPv4 or IPv6 address", "must be a valid url"
@@ -333,16 +341,16 @@ inner_keys = st.sampled_from([*UNSET, *DEFAULTS, "x"])
 
 @once
 @given(st.dictionaries(keys, anything | st.dictionaries(inner_keys, anything, max_size=3), max_size=3), st.booleans())
-def test_no_body_breaks_anything(somebody: Person, body: Any, new: bool) -> None:
+def test_no_body_breaks_anything(person: Person, body: Any, new: bool) -> None:
     """It is taken or refused, in words for people; and what was refused has changed nothing."""
-    before = found(somebody.get(SITES))
-    method, path = ("PUT", SITES) if new else ("PATCH", ours(somebody))
-    reply = somebody.ask(method, path, json_body=body)
+    before = found(person.get(SITES))
+    method, path = ("PUT", SITES) if new else ("PATCH", ours(person))
+    reply = person.ask(method, path, json_body=body)
     if reply.status == 200:
-        assert found(somebody.get(f"{SITES}/{reply.json()['id']}")) == reply.json()
+        assert found(person.get(f"{SITES}/{reply.json()['id']}")) == reply.json()
     else:
         assert (reply.status, len(reply.json())) == (400, 1)
-        assert found(somebody.get(SITES)) == before
+        assert found(person.get(SITES)) == before
 
 
 def test_patch_keeps_what_is_not_named_and_post_begins_anew(person: Person) -> None:
@@ -480,9 +488,9 @@ def test_a_new_site_needs_a_host_or_a_code_that_it_may_have(
     assert found(somebody.get(SITES)) == before
 
 
-def test_what_another_account_has_is_taken(person: Person, somebody: Person) -> None:
+def test_what_another_account_has_is_taken(door: FrontDoor, person: Person) -> None:
     """Whatever its case; all that is taken is named, and nothing is made."""
-    made = child(somebody, code=name(), cname=f"{name()}.example")
+    made = child(settle(door), code=name(), cname=f"{name()}.example")
     both = {"code": made["code"].upper(), "cname": made["cname"].upper()}
     for fields in (both, {"code": made["code"]}, {"cname": made["cname"]}):
         assert errors(person.ask("PUT", SITES, json_body=fields)) == {field: ["already exists"] for field in fields}
