@@ -180,7 +180,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one argument for each option
 
 @click.command(short_help="Erase a visitor.")
 @click.option("--user-agent", metavar="TEXT", help="The User-Agent header of the visitor's browser, to the letter.")
-@click.option("--ip", metavar="ADDRESS", help="The visitor's IP address, to the letter.")
+@click.option("--ip", metavar="ADDRESS", help="The visitor's IP address.")
 @click.option("--session", metavar="TEXT", help="The session that your program named when it counted.")
 @_changing
 def erase(  # noqa: PLR0913, PLR0917 - one argument for each option
@@ -202,12 +202,14 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument for each option
         raise click.UsageError("Say who it is: either --user-agent and --ip, or --session.")
     with reaching(url):
         from chalicelib import wiring  # noqa: PLC0415
+        from chalicelib.core import addresses  # noqa: PLC0415
         from chalicelib.core.wishes import Act, agent_key  # noqa: PLC0415
         from chalicelib.pageviews.visitors import Visitors  # noqa: PLC0415
 
         site = _site(account, code)
         visitors = Visitors(site, wiring.secrets().salts())
-        keys = visitors.named(session) if session is not None else visitors.seen(user_agent or "", ip or "")
+        address = addresses.one_form(ip or "")
+        keys = visitors.named(session) if session is not None else visitors.seen(user_agent or "", address)
         if not yes:
             click.confirm(f"Erase what this visitor left at {site.code}?", abort=True)
         done = _carried_out(

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from chalicelib.core import addresses
 from chalicelib.core.errors import Damaged
 from chalicelib.core.lists import lines
 
@@ -41,12 +42,9 @@ class Clouds:
 
     def code(self, address: str) -> int:
         """The bot code of the cloud that an address belongs to; 0 if it is none's, or no address."""
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
+        found = addresses.read(address)
+        if found is None:
             return 0
-        if isinstance(found, ipaddress.IPv6Address):
-            found = found.ipv4_mapped or found
         number = int(found)
         for shift, prefixes in self._prefixes[found.version]:
             if code := prefixes.get(number >> shift):

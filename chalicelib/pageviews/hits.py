@@ -1,11 +1,12 @@
 """The way of a page view from what was sent to what is stored (page-view contract, sections 3.2, 4.2 and 7)."""
 
-import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from math import floor
 from typing import NamedTuple
 
+from chalicelib.core import addresses
 from chalicelib.core.accounts import Collect, Site
 from chalicelib.core.errors import Invalid
 from chalicelib.core.events import Bot, Hit
@@ -69,11 +70,14 @@ def accept_batch(  # noqa: PLR0913 - as below
     """Takes in what `POST /api/v0/count` sends; `now` is in Unix seconds. `spams` as for `accept_pixel`."""
     accepted = Accepted()
     pipeline = _Pipeline(site, now, salts, locate, spams, anonymous=batch.no_sessions)
-    ignored = _Ignored(site.ignore_ips if "ip" in batch.filters else ())
-    for index, raw in enumerate(batch.hits):
-        if raw.ip and raw.ip in ignored:
+    ignored = _ignored(site) if "ip" in batch.filters else frozenset()
+    one_form = cache(addresses.one_form)
+    for index, sent in enumerate(batch.hits):
+        ip = one_form(sent.ip)
+        if ip in ignored:
             accepted.filtered.append(index)
             continue
+        raw = sent if ip == sent.ip else sent._replace(ip=ip)
         match pipeline.run(raw, _code(raw)):
             case Hit() as hit:
                 accepted.hits.append(hit)
@@ -105,6 +109,7 @@ def accept_pixel(  # noqa: PLR0913 - the request's parts, each by its name
     Raises:
         Invalid: with the text for the `X-Goatcounter` header.
     """
+    ip = addresses.one_form(ip)
     if header := ignored_address(site, ip):
         return Dropped("address", header)
     if 1 <= view.bot < bots.FIRST_SCRIPTED:
@@ -131,27 +136,13 @@ def accept_pixel(  # noqa: PLR0913 - the request's parts, each by its name
 
 
 def ignored_address(site: Site, ip: str) -> str:
-    """What `X-Goatcounter` says of a view from an address that the site ignores; empty for any other address."""
-    return f'ignored because "{ip}" is in the IP ignore list' if ip in _Ignored(site.ignore_ips) else ""
+    """What `X-Goatcounter` says of a view from an address, in one form, that the site ignores; empty for any other."""
+    return f'ignored because "{ip}" is in the IP ignore list' if ip in _ignored(site) else ""
 
 
-class _Ignored:
-    """The addresses that a site ignores: as they are written, and IPv6 addresses however they are written."""
-
-    def __init__(self, addresses: Iterable[str]) -> None:
-        self._texts = frozenset(addresses)
-        self._sixes = frozenset(map(_six, self._texts)) - {""}
-
-    def __contains__(self, ip: str) -> bool:
-        return ip in self._texts or (bool(self._sixes) and _six(ip) in self._sixes)
-
-
-def _six(address: str) -> str:
-    """An IPv6 address as everybody should write it; empty for whatever is none."""
-    try:
-        return str(ipaddress.IPv6Address(address)) if ":" in address else ""
-    except ValueError:
-        return ""
+def _ignored(site: Site) -> frozenset[str]:
+    """The addresses that a site ignores, in one form."""
+    return frozenset(map(addresses.one_form, site.ignore_ips))
 
 
 def _code(raw: RawHit) -> int:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlencode
 
 from chalicelib import wiring
-from chalicelib.core import keys
+from chalicelib.core import addresses, keys
 from chalicelib.core.errors import CountlessError
 
 _CODED = re.compile(r"/s/([^/]+)(/.*)", re.DOTALL)
@@ -35,6 +35,7 @@ class Request:
     """Names in lower case."""
     body: bytes
     address: str
+    """Of whoever asks, in one form."""
     host: str
     """Lower case, without a port."""
     country: str
@@ -84,7 +85,7 @@ def read(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Request:
         query=event.get("multiValueQueryStringParameters") or {},
         headers=headers,
         body=_body(event),
-        address=address,
+        address=addresses.one_form(address),
         host=re.sub(r":\d+\Z", "", host).lower(),
         country=country,
     )

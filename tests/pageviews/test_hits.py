@@ -110,6 +110,25 @@ def test_sessions_are_told_apart_by_browser_and_address() -> None:
     assert first.session == third.session != second.session
 
 
+SPELLINGS = ["8.8.8.8", "8.8.8.8:61264", "::ffff:8.8.8.8", "[::FFFF:8.8.8.8]:80", "8.8.8.8, 10.0.0.1", '\x00"8.8.8.8"']
+
+
+def test_an_address_is_one_visitor_in_one_place_however_it_is_written() -> None:
+    """Ports, IPv6 around it, lists of proxies and what files leave around it change neither visitor nor place."""
+    found = accept(*({"path": "/a", "user_agent": CHROME, "ip": ip} for ip in SPELLINGS)).hits
+    assert {hit.session for hit in found} == {pixel_hit(ip=ip, p="/a").session for ip in SPELLINGS}
+    assert {hit.location for hit in found} == {pixel_hit(ip=ip, p="/a").location for ip in SPELLINGS} == {"US-CA"}
+
+
+@pytest.mark.parametrize("listed", ["8.8.8.8", "::ffff:8.8.8.8"])
+def test_an_ignored_address_is_ignored_however_it_is_written(listed: str) -> None:
+    """On the list as well as in the hit."""
+    site = replace(SITE, ignore_ips=(listed,))
+    result = accept(*({"path": "/a", "session": "x", "ip": ip} for ip in [*SPELLINGS, "8.8.8.9"]), site=site)
+    assert result.filtered == list(range(len(SPELLINGS)))
+    assert {type(pixel(site=site, ip=ip, p="/a")) for ip in SPELLINGS} == {Dropped}
+
+
 def test_the_callers_key_wins_over_browser_and_address() -> None:
     """A session that the caller names is the same wherever it comes from."""
     first, second = accept(
