@@ -5,6 +5,7 @@ and for type checkers count too.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,6 +143,13 @@ def test_imports_go_one_way() -> None:
             if (wrong := complaint(found)) is not None
         ]
     assert not broken, "\n" + "\n".join(broken)
+
+
+def test_nobody_asks_which_attributes_an_update_changed() -> None:
+    """Implementations of DynamoDB answer `UPDATED_OLD` and `UPDATED_NEW` differently; `ALL_OLD` and `ALL_NEW` not."""
+    asking = re.compile(r"return_?values[\"']?\s*[=:]\s*[\"']?(?:UPDATED_|\w+\.UPDATED_)", re.IGNORECASE)
+    assert asking.search('ReturnValues="UPDATED_NEW"')
+    assert [str(file) for file in _files() if asking.search(file.read_text(encoding="utf-8"))] == []
 
 
 def test_every_folder_of_the_package_is_in_the_table() -> None:

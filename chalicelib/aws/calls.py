@@ -179,7 +179,9 @@ def _telling(member: Mapping[str, Any]) -> dict[str, Any]:
 def update(client: "DynamoDBClient", **words: Any) -> Item:  # noqa: ANN401 - as DynamoDB has them
     """An update that happens at most once. `client` makes one attempt only (`clients.dynamodb_once`).
 
-    Returns the attributes that `ReturnValues` asks for.
+    Returns the attributes that `ReturnValues` asks for: `ALL_OLD` or `ALL_NEW`, never `UPDATED_OLD` or `UPDATED_NEW`.
+    Which attributes these list is answered differently: AWS lists all that the expression names, others only those
+    whose values became others, and nothing at all where none did.
 
     Raises:
         Cancelled: its condition does not hold.

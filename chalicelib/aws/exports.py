@@ -79,7 +79,7 @@ class Jobs:
                 UpdateExpression="ADD #last :one",
                 ExpressionAttributeNames={"#last": "last"},
                 ExpressionAttributeValues={":one": {"N": "1"}},
-                ReturnValues="UPDATED_NEW",
+                ReturnValues="ALL_NEW",
             )
         return int(answer["Attributes"]["last"]["N"])
 

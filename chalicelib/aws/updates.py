@@ -74,18 +74,19 @@ class Updates:
             raise found
         now = int(self._clock())
         key = self._tables.month(scope, found.id, update.day[:7])
+        moves = update.delta is not None
         try:
             written = calls.update(
                 self._dynamodb_once,
                 TableName=key.table,
                 Key=key.words,
-                ReturnValues="UPDATED_NEW",
+                **({"ReturnValues": "ALL_NEW"} if moves else {}),
                 **_change(update, now),
             )
         except Cancelled:
             raise statistics.already(update) if update.method is Method.CREATE else statistics.beyond() from None
-        value = statistics.tidy(Decimal(written[_attribute(update.day)]["N"]))
-        return _written(found, Dated(update.day, value), now)
+        value = Decimal(written[_attribute(update.day)]["N"]) if moves else update.value
+        return _written(found, Dated(update.day, statistics.tidy(value)), now)
 
     def delete_day(self, scope: Scope, statistic: str, day: str) -> tuple[Dated, int]:
         """Deletes a day's value; what it was, and when it was deleted.
@@ -100,7 +101,7 @@ class Updates:
                 self._dynamodb_once,
                 TableName=key.table,
                 Key=key.words,
-                ReturnValues="UPDATED_OLD",
+                ReturnValues="ALL_OLD",
                 UpdateExpression="REMOVE #day SET #u = :now",
                 ConditionExpression="attribute_exists(#day)",
                 ExpressionAttributeNames={"#day": _attribute(day), "#u": "u"},

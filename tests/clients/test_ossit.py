@@ -79,6 +79,11 @@ def test_every_method_of_statistics(client: Any) -> None:
         (client.Statistic.add, (2.5,), 3.5),
         (client.Statistic.subtract, (0.5,), 3),
         (client.Statistic.update, (17,), 17),
+        (client.Statistic.update, (17,), 17),
+        (client.Statistic.add, (0,), 17),
+        (client.Statistic.update, (1 / 300,), 0.003333333333333334),
+        (client.Statistic.subtract, (1 / 300,), 0),
+        (client.Statistic.update, (17,), 17),
     ]
     for method, arguments, expected in steps:
         found = method("Website Traffic", "page views", *arguments)

@@ -54,10 +54,30 @@ def test_a_number_beyond_the_bounds_is_refused(given_number: Decimal | int) -> N
         statistics.number("value", given_number)
 
 
-@pytest.mark.parametrize("given_number", [SMALLEST / 10, Decimal("1.0000000000000000001"), Decimal("1e-300")])
-def test_a_number_with_too_many_decimals_is_refused(given_number: Decimal) -> None:
-    with pytest.raises(Invalid, match=r"value: must have at most 18 decimals"):
-        statistics.number("value", given_number)
+@given(st.floats(allow_nan=False, allow_infinity=False, max_value=9.9e18, min_value=-9.9e18))
+def test_any_float_in_the_range_is_taken_and_rounded_half_to_even(given_number: float) -> None:
+    """As JSON writes it: to the nearest whole number of 10^-18, and of two that are as near, to the even one."""
+    written = Decimal(repr(given_number))
+    found = statistics.number("value", written)
+    assert Fraction(statistics.text(found)) == Fraction(round(Fraction(written) * 10**18), 10**18)
+
+
+@given(st.integers(-(10**38) + 1, 10**38 - 1), st.integers(1, 30))
+def test_what_rounds_to_the_bounds_is_refused_and_nothing_nearer(units: int, places: int) -> None:
+    """Rounding comes before the range: no value that is kept is as large as 10^19."""
+    with localcontext(prec=100):
+        written = Decimal(units).scaleb(-18 - places)
+    kept = round(Fraction(units, 10**places))
+    if abs(kept) >= 10**37:
+        with pytest.raises(Invalid, match=r"value: must be between"):
+            statistics.number("value", written)
+    else:
+        assert Fraction(statistics.text(statistics.number("value", written))) == Fraction(kept, 10**18)
+
+
+@pytest.mark.parametrize("given_number", [SMALLEST / 2, -SMALLEST / 2, Decimal("1e-300"), Decimal("1e-999999999")])
+def test_what_is_smaller_than_half_of_the_smallest_part_is_nothing(given_number: Decimal) -> None:
+    assert statistics.text(statistics.number("value", given_number)) == "0"
 
 
 @pytest.mark.parametrize("given_number", [None, True, False, "1", 1.0, [], {}, Decimal("nan"), Decimal("-inf")])

@@ -226,8 +226,8 @@ class Dynamo:
             "NONE": {},
             "ALL_OLD": old,
             "ALL_NEW": new,
-            "UPDATED_OLD": {name: value for name, value in old.items() if name in write.touched},
-            "UPDATED_NEW": {name: value for name, value in new.items() if name in write.touched},
+            "UPDATED_OLD": _differing(old, new, write.touched),
+            "UPDATED_NEW": _differing(new, old, write.touched),
         }[returned]
         return {"Attributes": attributes} if attributes else {}
 
@@ -519,6 +519,15 @@ def _walk(table: Table, owner: Value, order: list[Any], start: Item | None, *, f
         else:
             end = bisect_left(order, after)
     return (order[at] for at in (range(begin, end) if forward else range(end - 1, begin - 1, -1)))
+
+
+def _differing(shown: Item, other: Item, touched: set[str]) -> Item:
+    """What `UPDATED_OLD` and `UPDATED_NEW` list: of what an expression names, that whose value became another.
+
+    AWS lists all that the expression names. Other implementations list less, and what works with the least works with
+    all of them.
+    """
+    return {name: value for name, value in shown.items() if name in touched and other.get(name) != value}
 
 
 def _short(table: Table) -> str:

@@ -402,6 +402,20 @@ def test_a_copy_changes_by_itself(dynamo: Dynamo) -> None:
 
 
 @pytest.mark.usefixtures("dynamo")
+def test_what_was_updated_lists_what_became_another_and_nothing_else() -> None:
+    """AWS lists what the expression names, moto only what changed: who reads it there fails here."""
+    put(a=N, b=N)
+    two = {":two": {"N": "2"}, ":one": N}
+    changed = update("SET a = :two, b = :one", ExpressionAttributeValues=two, ReturnValues="UPDATED_NEW")
+    assert changed["Attributes"] == {"a": {"N": "2"}}
+    for values in ("UPDATED_OLD", "UPDATED_NEW"):
+        again = update("SET a = :two, b = :one", ExpressionAttributeValues=two, ReturnValues=values)
+        assert "Attributes" not in again
+    whole = update("SET a = :two, b = :one", ExpressionAttributeValues=two, ReturnValues="ALL_NEW")
+    assert whole["Attributes"] == key() | {"a": {"N": "2"}, "b": N}
+
+
+@pytest.mark.usefixtures("dynamo")
 def test_what_is_not_known_is_no_answer_at_all() -> None:
     """Rather than one that AWS would not give."""
     with pytest.raises(NotImplementedError):
