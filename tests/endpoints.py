@@ -269,7 +269,9 @@ ENDPOINTS = [
 PUBLIC = {
     ("GET", "/api"),
     ("GET", "/api.json"),
+    ("HEAD", "/api.json"),
     ("GET", "/api2.html"),
+    ("HEAD", "/api2.html"),
     ("GET", "/api/v0/export/{id}/file"),
     ("GET", "/count"),
     ("POST", "/count"),
@@ -292,6 +294,7 @@ SURFACES = (
     pageviews.assets.monitors,
     pageviews.counters.shown,
     pageviews.stopping.links,
+    pageviews.description.described,
     statistics.api,
 )
 ELSEWHERE = {"/", "/{proxy+}"}

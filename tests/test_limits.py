@@ -1,6 +1,7 @@
 """How often somebody may ask: exact under threads, free once refused, and as the deployment, a site and a key say."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from chalicelib import wiring
 from chalicelib.aws.accounts import Accounts
 from chalicelib.core.accounts import Permission
 from chalicelib.core.errors import Unavailable
-from chalicelib.core.limits import plans
+from chalicelib.core.limits import PLANS, plans
 from tests.dynamo import standing_in
+from tests.endpoints import PUBLIC
 from tests.front import FrontDoor, Reply
 from tests.people import Person, address, settle
 
@@ -222,6 +224,75 @@ def test_the_windows_of_page_views_belong_to_the_address_whatever_the_key(person
     assert one.get(path).status == 200
 
 
+# Who is limited without a key
+
+
+def seen(person: Person, path: str, client: str, agent: str = "Mozilla/5.0") -> int:
+    return person.front.get(f"{person.prefix}{path}", client=client, headers={"user-agent": agent}).status
+
+
+def test_an_address_that_changes_its_browser_at_each_view_has_an_end(person: Person) -> None:
+    """A wider window than a browser's, which many people share; and the same in each spelling of the address."""
+    wiring.accounts().set_site_limits(person.created.account.id, person.created.site.id, "count-address:6/60")
+    same, stranger = address(), address()
+    statuses = [seen(person, "/count?p=/x", same, f"browser {number}") for number in range(8)]
+    assert statuses == [200] * 6 + [429] * 2
+    assert seen(person, "/count?p=/x", f"::ffff:{same}", "another") == 429
+    assert seen(person, "/count?p=/x", stranger, "browser 0") == 200
+
+
+def test_one_browser_that_goes_on_asking_uses_up_no_window_but_its_own(person: Person) -> None:
+    wiring.accounts().set_site_limits(person.created.account.id, person.created.site.id, "count-address:6/60")
+    same = address()
+    assert [seen(person, "/count?p=/x", same, "one") for _ in range(10)] == [200] * 4 + [429] * 6
+    assert [seen(person, "/count?p=/x", same, "two") for _ in range(3)] == [200] * 2 + [429]
+
+
+@pytest.mark.parametrize(
+    ("limits", "path"),
+    [
+        ("count:2/60", "/count?p=/x"),
+        ("count-address:2/60", "/count?p=/x"),
+        ("counter:2/60", "/counter/TOTAL.json"),
+        ("api:2/60", "/api/v0/me"),
+        ("pages:2/60", "/api.json"),
+        ("pages:2/60", "/api2.html"),
+        ("assets:2/60", "/count.js"),
+        ("assets:2/60", "/count.v3.js"),
+    ],
+)
+def test_a_network_of_ipv6_is_one_caller_on_every_path(
+    person: Person, monkeypatch: pytest.MonkeyPatch, limits: str, path: str
+) -> None:
+    """The addresses of a /64 are one subscriber's, who has 2^64 of them."""
+    monkeypatch.setattr(wiring, "plans", lambda: plans(limits))
+    number = int(address().rpartition(".")[2])
+    network = f"2001:db8:{id(person) & 0xFFFF:x}:{number:x}"
+    statuses = [seen(person, path, f"{network}::{host}") for host in ("1", "2:3", "ffff")]
+    assert [status == 429 for status in statuses] == [False, False, True]
+    assert seen(person, path, f"2001:db8:{id(person) & 0xFFFF:x}:1{number:x}::1") != 429
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(PUBLIC), ids=str)
+def test_every_path_that_asks_for_no_key_is_limited_by_address(
+    front: FrontDoor, clock: Clock, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    """And what refuses is kept by nobody."""
+    assert clock
+    monkeypatch.setattr(wiring, "plans", lambda: plans(",".join(f"{name}:2/60" for name in PLANS)))
+    same, path = address(), re.sub(r"{\w+\+?}", "1", path)
+    replies = [front.request(method, path, client=same) for _ in range(3)]
+    assert [reply.status == 429 for reply in replies] == [False, False, True]
+    assert left(replies[2]) == (2, 0, 60)
+    assert (replies[2].headers["retry-after"], replies[2].headers["cache-control"]) == ("60", "no-store,no-cache")
+
+
+def test_what_those_between_may_keep_says_nothing_of_somebodys_window(person: Person) -> None:
+    for path in ("/count.js", "/api.json", "/api2.html"):
+        reply = person.front.get(f"{person.prefix}{path}", client=address())
+        assert (reply.status, [name for name in reply.headers if name.startswith("x-rate")]) == (200, [])
+
+
 # Who says how many
 
 
@@ -402,7 +473,9 @@ def test_exports_have_a_window_besides(person: Person) -> None:
 
 
 def test_the_pixels_window_can_be_taken_away(person: Person, front: FrontDoor) -> None:
-    wiring.accounts().set_site_limits(person.created.account.id, person.created.site.id, "count:none")
+    wiring.accounts().set_site_limits(
+        person.created.account.id, person.created.site.id, "count:none,count-address:none"
+    )
     same = address()
     replies = [front.get(f"{person.prefix}/count?p=/x", client=same) for _ in range(6)]
     assert {reply.status for reply in replies} == {200}

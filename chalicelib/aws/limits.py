@@ -9,7 +9,6 @@ no call.
 import base64
 import hashlib
 import hmac
-import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.caches import Memory
 from chalicelib.core.errors import RateLimited
-from chalicelib.core.limits import Standing, Step, Used, Window, plan_step, standing, untouched
+from chalicelib.core.limits import Standing, Step, Used, Window, network, plan_step, standing, untouched
 from chalicelib.settings import Settings
 
 from . import clients
@@ -57,16 +56,10 @@ class Limiter:
         self._seen: Memory[str, dict[str, Used]] = Memory(10_000, _REMEMBERED, clock)
 
     def caller(self, address: str) -> str:
-        """What stands for an address: a keyed hash, of its /64 network if it is an IPv6 address."""
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            network = address
-        else:
-            wide = parsed.version == 6
-            network = str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)) if wide else parsed)
+        """What stands for an address: a keyed hash of its network."""
         key = hmac.digest(self._secret(), b"limits", "sha256")
-        return base64.urlsafe_b64encode(hmac.digest(key, network.encode(), hashlib.sha256)[:16]).decode("ascii")
+        digest = hmac.digest(key, network(address).encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:16]).decode("ascii")
 
     @staticmethod
     def keyed(account: str, key: str) -> str:

@@ -8,11 +8,13 @@ window of a second refuses costs nothing in the window of an hour (page-view con
 
 import math
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from . import addresses
 from .errors import RateLimited
 
 
@@ -38,7 +40,10 @@ Plans = Mapping[str, Window]
 
 _TABLE = (
     (Window("count", 4, 1), "the pixel /count, by address and browser"),
+    (Window("count-address", 1000, 60), "the same, by address alone"),
     (Window("counter", 200, 60), "visitor counters, by address"),
+    (Window("assets", 1000, 60), "the script, /status and links, by address"),
+    (Window("pages", 60, 60), "descriptions and other pages, by address"),
     (Window("api2", 500, 3600), "other requests for page views, by address"),
     (Window("api", 4, 1), "the same requests, in a shorter time"),
     (Window("api-count", 60, 120), "POST /api/v0/count, by address"),
@@ -174,33 +179,69 @@ def untouched(window: Window) -> Standing:
     return Standing(window.requests, window.requests, 0.0)
 
 
+Claim = tuple[str, Window]
+"""A caller, and one of its windows."""
+
+
 class Local:
-    """Windows in this process's memory alone: for what is public, where a write for each would cost too much."""
+    """Windows in this process's memory alone: for what is public, where a write for each would cost too much.
+
+    Of each plan `size` windows are remembered; beyond, the one that opened first is forgotten. Plans do not make room
+    for each other: a visitor who takes a new name for each request fills the windows of names, and not those of
+    addresses. Safe to share between threads.
+    """
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = size
-        self._records: dict[tuple[str, str], tuple[Window, Used]] = {}
+        self._records: dict[str, dict[tuple[str, str], Used]] = {}
+        self._lock = threading.Lock()
 
-    def take(self, caller: str, window: Window, now: float) -> Standing:
-        """Charges one request to a window, at `now` in Unix seconds.
+    def take(self, claims: Sequence[Claim], now: float) -> Standing:
+        """Charges one request to all of these windows, or to none of them, at `now` in Unix seconds. Returns where
+        the caller of the last one stands in it.
 
         Raises:
-            RateLimited: the window is used up.
+            RateLimited: the first of the windows that is used up.
         """
         at = round(now * 1000)
-        place = caller, window.slot
-        before = self._records.get(place)
-        step = plan_step((window,), {window.slot: before[1]} if before else {}, at)
-        after = Used(at, 1) if step.opens else Used(step.charges[0][1].opened, step.charges[0][1].count + 1)
-        if before is None and len(self._records) >= self._size:
-            self._make_room(at)
-        self._records[place] = window, after
-        return standing(window, {window.slot: after}, at)
+        with self._lock:
+            after = [self._charged(claim, at) for claim in claims]
+            for claim, used in zip(claims, after, strict=True):
+                self._keep(claim, used)
+        window = claims[-1][1]
+        return standing(window, {window.slot: after[-1]}, at)
 
-    def _make_room(self, now: int) -> None:
-        self._records = {place: kept for place, kept in self._records.items() if is_open(*kept, now)}
-        if len(self._records) >= self._size:
-            self._records.clear()
+    def _charged(self, claim: Claim, at: int) -> Used:
+        """What a window is after one more request, which is not noted yet."""
+        caller, window = claim
+        used = self._records.get(window.name, {}).get((caller, window.slot))
+        step = plan_step((window,), {window.slot: used} if used else {}, at)
+        return Used(step.charges[0][1].opened, step.charges[0][1].count + 1) if step.charges else Used(at, 1)
+
+    def _keep(self, claim: Claim, used: Used) -> None:
+        caller, window = claim
+        records, place = self._records.setdefault(window.name, {}), (caller, window.slot)
+        if used.count == 1:
+            records.pop(place, None)  # so that the windows stand in the order in which they opened
+            if len(records) >= self._size:
+                del records[next(iter(records))]
+        records[place] = used
+
+
+def network(address: str) -> str:
+    """Whose requests from an address count together: those of an IPv4 address, or of an IPv6 address's /64 network,
+    which is the least that one subscriber is given. What is no address stands for itself.
+    """
+    found = addresses.read(address)
+    if found is None:
+        return address
+    return str(found) if found.version == 4 else f"{type(found)(int(found) >> 64 << 64)}/64"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is the machine's own."""
+    found = addresses.read(address)
+    return found is not None and found.is_loopback
 
 
 def duration(seconds: float) -> str:

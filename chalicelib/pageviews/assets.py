@@ -6,12 +6,15 @@ import hashlib
 import html
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.core.errors import CountlessError, Forbidden, Invalid, NotFound, RateLimited, Taken, TooLarge
 from chalicelib.core.limits import duration
 
 from .responses import TEXT, Said, dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VERSION = "0.3.0"
 """The service's: a function on Lambda has no package metadata to look it up in."""
@@ -33,18 +36,28 @@ INERT = "default-src 'none'"
 
 
 class Asset(NamedTuple):
-    """A file that is served as it is."""
+    """A text that is served as it is, and kept by browsers and those between."""
 
     text: str
     tag: str
     """What tells its versions apart, as `ETag` has it."""
 
 
+def asset(text: str) -> Asset:
+    """A text, and the tag that it alone has."""
+    return Asset(text, f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')
+
+
 @cache
 def script() -> Asset:
     """The tracking script, as browsers get it."""
-    text = (_STATIC / "count.min.js").read_text(encoding="utf-8")
-    return Asset(text, f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"')
+    return asset((_STATIC / "count.min.js").read_text(encoding="utf-8"))
+
+
+def served(found: Asset, condition: str, seconds: int, headers: Mapping[str, str]) -> Said:
+    """An asset, to be kept for so many seconds; nothing of it, if `If-None-Match` names this very version."""
+    said = {**headers, "Cache-Control": f"public, max-age={seconds}", "ETag": found.tag}
+    return Said(304, "", said) if known(found.tag, condition) else Said(200, found.text, said)
 
 
 def known(tag: str, condition: str) -> bool:

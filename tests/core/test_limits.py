@@ -1,6 +1,7 @@
 """Limits: the plans, windows in one process, and how spans are worded."""
 
 import re
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,8 @@ from chalicelib.core.limits import (
     Window,
     changed,
     duration,
+    is_loopback,
+    network,
     plan_step,
     plans,
     standing,
@@ -125,7 +128,7 @@ def test_exactly_the_limit_passes_in_each_window_of_one_process(steps: list[int]
         if opened is None or clock >= opened + 1000:
             opened, passed = clock, 0
         try:
-            stands = local.take("somebody", window, now)
+            stands = local.take([("somebody", window)], now)
         except RateLimited as refusal:
             left, reset = 0, refusal.reset
             assert passed == limit
@@ -138,28 +141,78 @@ def test_exactly_the_limit_passes_in_each_window_of_one_process(steps: list[int]
 
 def test_one_caller_does_not_use_up_what_is_anothers() -> None:
     local, window = Local(), Window("count", 1, 1)
-    local.take("one", window, 5.0)
-    local.take("another", window, 5.0)
+    local.take([("one", window)], 5.0)
+    local.take([("another", window)], 5.0)
     with pytest.raises(RateLimited):
-        local.take("one", window, 5.5)
+        local.take([("one", window)], 5.5)
 
 
 def test_a_window_that_is_larger_for_another_site_counts_on() -> None:
     """As many as its own site allows, of all that were counted; one of another length counts by itself."""
     local = Local()
     small, large, long = Window("count", 2, 1), Window("count", 4, 1), Window("count", 2, 60)
-    assert [local.take("one", window, 5.0).remaining for window in (small, large)] == [1, 2]
+    assert [local.take([("one", window)], 5.0).remaining for window in (small, large)] == [1, 2]
     with pytest.raises(RateLimited):
-        local.take("one", small, 5.5)
-    assert local.take("one", large, 5.5).remaining == 1
-    assert local.take("one", long, 5.5).remaining == 1
+        local.take([("one", small)], 5.5)
+    assert local.take([("one", large)], 5.5).remaining == 1
+    assert local.take([("one", long)], 5.5).remaining == 1
 
 
 def test_the_memory_of_callers_stays_bounded() -> None:
     local, window = Local(size=5), Window("count", 1, 10)
     for number in range(100):
-        local.take(str(number), window, 5.0 + number)
-    assert len(local._records) <= 5
+        local.take([(str(number), window)], 5.0 + number / 100)
+    assert [len(records) for records in local._records.values()] == [5]
+    with pytest.raises(RateLimited):
+        local.take([("99", window)], 6.0)
+    local.take([("94", window)], 6.0)
+
+
+def test_who_takes_a_new_name_for_each_request_uses_up_the_window_of_the_address() -> None:
+    """However many names: they push each other out of the memory, and not the address."""
+    local, wide, narrow = Local(size=5), Window("count-address", 50, 60), Window("count", 4, 1)
+    for number in range(50):
+        local.take([("address", wide), (f"address {number}", narrow)], 5.0)
+    with pytest.raises(RateLimited) as refusal:
+        local.take([("address", wide), ("address 50", narrow)], 5.0)
+    assert refusal.value.name == "count-address"
+
+
+def test_what_one_window_refuses_is_charged_to_none() -> None:
+    """A browser that goes on asking does not use up what is left to others at its address."""
+    local, wide, narrow = Local(), Window("count-address", 3, 60), Window("count", 1, 60)
+    local.take([("address", wide), ("one", narrow)], 5.0)
+    for _ in range(10):
+        with pytest.raises(RateLimited) as refusal:
+            local.take([("address", wide), ("one", narrow)], 5.0)
+        assert refusal.value.name == "count"
+    assert local.take([("address", wide), ("two", narrow)], 5.0).limit == 1
+    assert local.take([("address", wide)], 5.0).remaining == 0
+
+
+@given(st.ip_addresses(v=4))
+def test_an_ipv4_address_is_one_caller_however_it_is_written(address: IPv4Address) -> None:
+    spelled = f"::ffff:{int(address) >> 16:x}:{int(address) & 0xFFFF:x}"
+    assert {network(str(address)), network(f"::ffff:{address}"), network(spelled)} == {str(address)}
+
+
+@given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
+def test_the_addresses_of_an_ipv6_network_are_one_caller(address: IPv6Address, other: int) -> None:
+    """What one subscriber may choose of; the network beside it is another's."""
+    if address.ipv4_mapped is None and int(address) >> 64:
+        same = IPv6Address(int(address) >> 64 << 64 | other)
+        assert network(str(address)) == network(str(same)) == network(same.exploded.upper())
+        assert network(str(address)) != network(str(IPv6Address(int(address) ^ 1 << 64)))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_the_machine_itself_is_known_in_every_spelling(address: str) -> None:
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize("address", ["128.0.0.1", "::2", "::ffff:128.0.0.1", "localhost", ""])
+def test_nobody_else_is_the_machine_itself(address: str) -> None:
+    assert not is_loopback(address)
 
 
 def test_the_first_window_that_is_used_up_refuses() -> None:

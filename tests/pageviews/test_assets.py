@@ -11,6 +11,9 @@ from calmjs.parse.exceptions import ECMASyntaxError
 from chalice.app import Chalice
 from chalice.test import Client
 
+from chalicelib import wiring
+from chalicelib.aws.accounts import Created
+from chalicelib.core.errors import Unavailable
 from chalicelib.pageviews import assets
 from tests.front import FrontDoor
 
@@ -37,10 +40,10 @@ def test_the_oldest_browsers_can_read_the_script() -> None:
         es5("var f = () => 1")
 
 
-@pytest.mark.parametrize("prefix", ["", "/s/anything"])
-def test_pages_of_other_origins_may_load_the_script(front: FrontDoor, prefix: str) -> None:
+@pytest.mark.parametrize("prefix", ["", "/s/{}"])
+def test_pages_of_other_origins_may_load_the_script(front: FrontDoor, owner: Created, prefix: str) -> None:
     """From the root, and beside every site's `/count`; for a week, as a script and nothing else."""
-    reply = front.get(f"{prefix}/count.js")
+    reply = front.get(f"{prefix.format(owner.site.code)}/count.js")
     assert (reply.status, reply.text) == (200, (STATIC / "count.min.js").read_text())
     assert {name: value for name, value in reply.headers.items() if name != "etag"} == {
         "content-type": "text/javascript; charset=utf-8",
@@ -74,10 +77,23 @@ def test_the_script_may_be_asked_about(front: FrontDoor) -> None:
     assert (refused.status, refused.text, refused.headers["allow"]) == (405, "method not allowed\n", "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["/count.v1.js", "/count.v5.js", "/s/code/count.v3.js"])
-def test_frozen_scripts_are_not_there_and_say_so(front: FrontDoor, path: str) -> None:
+def test_below_a_code_that_no_site_has_there_is_no_script(front: FrontDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But while nobody can say whether a site has it, the script comes: pages must not go without."""
+    reply = front.get("/s/anything/count.js")
+    assert (reply.status, reply.text) == (404, "there is no site with this code\n")
+    assert reply.headers["cache-control"] == "no-store,no-cache"
+
+    def unavailable(*_: object) -> None:
+        raise Unavailable("documents")
+
+    monkeypatch.setattr(wiring.accounts(), "public_site", unavailable)
+    assert front.get("/s/anything/count.js").status == 200
+
+
+@pytest.mark.parametrize("path", ["/count.v1.js", "/count.v5.js", "/s/{}/count.v3.js"])
+def test_frozen_scripts_are_not_there_and_say_so(front: FrontDoor, owner: Created, path: str) -> None:
     """Pages pin their hashes: another script under their names would be refused by browsers without a word."""
-    reply = front.get(path)
+    reply = front.get(path.format(owner.site.code))
     assert (reply.status, reply.headers["content-type"]) == (404, "text/plain; charset=utf-8")
     assert "use /count.js" in reply.text
 

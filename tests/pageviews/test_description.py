@@ -13,14 +13,19 @@ from chalicelib.pageviews import routes
 from chalicelib.pageviews.description import Where, document, page
 from tests.endpoints import ENDPOINTS, PAGEVIEWS
 from tests.front import FrontDoor
+from tests.people import settle
 
-HELP = {"/api", "/api.json", "/api2.html"}
+HELP = {"/api"}
 """What leads to the description, which is no part of it."""
+BLOG = "blog-described"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def door(quick: Chalice) -> FrontDoor:
-    return FrontDoor(quick)
+    """Behind it there is a site with the code `BLOG`."""
+    front = FrontDoor(quick)
+    settle(front, code=BLOG)
+    return front
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +106,9 @@ def test_names_of_operations_and_tags_fit(described: dict[str, Any]) -> None:
     ("host", "prefix", "said"),
     [
         ("stats.example", "", ("stats.example", "/", ["https"])),
-        ("Stats.Example:8443", "/s/blog", ("stats.example:8443", "/s/blog", ["https"])),
+        ("Stats.Example:8443", f"/s/{BLOG}", ("stats.example:8443", f"/s/{BLOG}", ["https"])),
         ("localhost:8000", "", ("localhost:8000", "/", ["http"])),
-        ("[::1]:8000", "/s/blog", ("[::1]:8000", "/s/blog", ["http"])),
+        ("[::1]:8000", f"/s/{BLOG}", ("[::1]:8000", f"/s/{BLOG}", ["http"])),
         ('x"><script>', "", (None, "/", ["https"])),
     ],
 )
@@ -118,6 +123,34 @@ def test_the_description_says_where_it_was_asked_for(
     assert reply.headers["content-type"] == "application/json; charset=utf-8"
     assert reply.headers["access-control-allow-origin"] == "*"
     assert reply.headers["cache-control"] == "public, max-age=3600"
+
+
+@pytest.mark.parametrize("path", ["/api.json", "/api2.html"])
+def test_a_description_is_sent_once_and_kept_by_those_between(door: FrontDoor, path: str) -> None:
+    """For an hour; its tag stands for what it says, which depends on the host and on the path."""
+    told = {"host": "stats.example"}
+    first = door.get(path, headers=told)
+    kept = {name: first.headers[name] for name in ("cache-control", "vary", "etag")}
+    assert (kept["cache-control"], kept["vary"]) == ("public, max-age=3600", "Host, X-Countless-Host")
+    again = door.get(path, headers={**told, "if-none-match": first.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+    assert {name: again.headers[name] for name in kept} == kept
+    asked = door.request("HEAD", path, headers=told)
+    assert (asked.status, asked.body, asked.headers) == (200, b"", first.headers)
+    others = [door.get(path, headers={"host": "other.example"}), door.get(f"/s/{BLOG}{path}", headers=told)]
+    assert [reply.headers["etag"] == first.headers["etag"] for reply in others] == [
+        reply.body == first.body for reply in others
+    ]
+    assert door.get(path, headers={**told, "origin": "https://a.example"}).headers == first.headers
+
+
+@pytest.mark.parametrize("path", ["/api.json", "/api2.html", "/api/v0/nope"])
+@pytest.mark.parametrize("code", ["anything", "%00", "a" * 300])
+def test_below_a_code_that_no_site_has_there_is_no_description(door: FrontDoor, code: str, path: str) -> None:
+    """The API's own words for it, which nobody keeps."""
+    reply = door.get(f"/s/{code}{path}")
+    assert (reply.status, reply.json()) == (404, {"error": "not found"})
+    assert reply.headers["cache-control"] == "no-store,no-cache"
 
 
 class Reading(HTMLParser):
@@ -144,7 +177,7 @@ class Reading(HTMLParser):
 
 def test_the_page_shows_every_endpoint_and_object_without_a_script(door: FrontDoor) -> None:
     """Its links lead to itself, and to the description; nothing is loaded."""
-    reply = door.get("/s/blog/api2.html")
+    reply = door.get(f"/s/{BLOG}/api2.html")
     assert (reply.status, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
     policy = reply.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
@@ -152,14 +185,14 @@ def test_the_page_shows_every_endpoint_and_object_without_a_script(door: FrontDo
     found = Reading(reply.text)
     assert not found.tags & {"script", "img", "iframe", "form", "link", "object", "embed"}
     assert not {name for name in found.attributes if name.startswith("on")} | found.attributes & {"src", "style"}
-    described = door.get("/s/blog/api.json").json()
+    described = door.get(f"/s/{BLOG}/api.json").json()
     assert "/status" not in described["paths"]
     wanted = {operation["operationId"] for _, _, operation in operations(described)}
     wanted |= {f"object-{name}" for name in described["definitions"]}
     assert sorted(found.ids) == sorted(wanted)
-    assert found.links == {f"#{name}" for name in found.ids if f"#{name}" in found.links} | {"/s/blog/api.json"}
+    assert found.links == {f"#{name}" for name in found.ids if f"#{name}" in found.links} | {f"/s/{BLOG}/api.json"}
     for method, path, operation in operations(described):
-        assert f"{method} /s/blog{path}" in found.texts
+        assert f"{method} /s/{BLOG}{path}" in found.texts
         assert operation["summary"] in found.texts
     for parameter in described["paths"]["/api/v0/stats/hits"]["get"]["parameters"]:
         assert parameter["name"] in found.texts

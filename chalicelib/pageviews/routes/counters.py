@@ -9,7 +9,7 @@ from chalicelib.core.errors import Forbidden, Invalid
 from chalicelib.pageviews import assets
 from chalicelib.pageviews.responses import Said
 
-from .public import limited_here
+from .public import by_address, limited_here
 from .surface import blueprint
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _HEADERS = {
     "frame-ancestors *",
 }
 
-shown = web.Surface(blueprint, assets.PlainWords(), lambda _: (limited_here("counter"),), identify=web.identify)
+_limited = limited_here(("counter", by_address))
+shown = web.Surface(blueprint, assets.PlainWords(), lambda _: (_limited,), identify=web.identify)
 _counter = shown.path("/counter/{proxy+}")
 
 

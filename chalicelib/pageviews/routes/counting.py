@@ -13,7 +13,7 @@ from chalicelib.pageviews.requests import decode_batch, decode_view
 from chalicelib.pageviews.responses import Said
 
 from . import enrichment
-from .public import limited_here
+from .public import by_address, limited_here
 from .surface import api, blueprint, undeclared
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
 
 def _viewer(request: web.Request) -> str:
     """Whoever views: address and User-Agent, of which no more is remembered than what is not refused anyway."""
-    return f"{request.address} {request.headers.get('user-agent', '')[: hits.MAX_USER_AGENT]}"
+    return f"{by_address(request)} {request.headers.get('user-agent', '')[: hits.MAX_USER_AGENT]}"
 
 
-pixels = web.Surface(
-    blueprint, responses.PixelWords(), lambda _: (limited_here("count", _viewer),), identify=web.identify
-)
+_limited = limited_here(("count-address", by_address), ("count", _viewer))
+"""By browser as the contract has it; and by address in a wider window, since anybody may name any browser."""
+pixels = web.Surface(blueprint, responses.PixelWords(), lambda _: (_limited,), identify=web.identify)
 _pixel = pixels.path("/count")
 
 

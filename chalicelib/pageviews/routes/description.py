@@ -1,54 +1,90 @@
 """What the API says of itself: `/api.json` for programs, `/api2.html` for people."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chalicelib import web, wiring
-from chalicelib.pageviews import responses
+from chalicelib.pageviews import assets, responses
 from chalicelib.pageviews.responses import Said
 
-from .surface import api
+from .public import limited_quietly, of_a_site
+from .surface import blueprint
 
 if TYPE_CHECKING:
-    from chalicelib.pageviews.description import Page, Where
+    from collections.abc import Sequence
 
-_CACHED = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    from chalicelib.pageviews.assets import Asset
+    from chalicelib.pageviews.description import Where
+
+_HOUR = 3600
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    # Both name the host that the service was reached at; the path, which names the rest, is part of every key.
+    "Vary": "Host, X-Countless-Host",
+}
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _VERSION = "0"
 """Of the API, not of the service: GoatCounter's has no other."""
+_REMEMBERED = 8
+"""Places for which a process keeps each of the two, of about 130 KB."""
 
-_json = api.path("/api.json")
-_html = api.path("/api2.html")
+
+def _checks(surface: "web.Surface[Any]") -> "Sequence[web.Check]":  # noqa: ARG001 - as every surface's
+    limited = limited_quietly("pages")
+    return (web.no_trailing_slash, limited, of_a_site, _preflight)
 
 
-@_json.public("GET")
+def _preflight(request: web.Request, path: "web.Path[Any]") -> "web.Answer | None":
+    """Lets scripts of every origin ask. What they then get has the same headers for all of them, so that one copy of it
+    serves all.
+    """
+    return (web.cross_origin(request, path) or web.preflight(request, path)) if request.method == "OPTIONS" else None
+
+
+described = web.Surface(blueprint, responses.ApiWords(), _checks, identify=web.identify)
+_json = described.path("/api.json")
+_html = described.path("/api2.html")
+
+
+@_json.public("GET", "HEAD")
 def describe(request: web.Request) -> Said:
     """Every endpoint in OpenAPI 2.0, for scripts of every origin."""
-    from chalicelib.pageviews.description import document  # noqa: PLC0415 - loaded by those who are asked for it
-
-    said = document(_where(request), _VERSION)
-    return responses.said(said, 200, {**_CACHED, "Access-Control-Allow-Origin": "*"})
+    headers = {**_HEADERS, "Content-Type": responses.JSON, "Access-Control-Allow-Origin": "*"}
+    return assets.served(_document(_where(request)), _condition(request), _HOUR, headers)
 
 
-@_html.public("GET")
+@_html.public("GET", "HEAD")
 def show(request: web.Request) -> Said:
     """The same as a page."""
-    where = _where(request)
-    shown = _page(where)
+    shown, policy = _page(_where(request))
     headers = {
+        **_HEADERS,
         "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": shown.policy,
+        "Content-Security-Policy": policy,
         "Referrer-Policy": "no-referrer",
     }
-    return Said(200, shown.html, {**_CACHED, **headers})
+    return assets.served(shown, _condition(request), _HOUR, headers)
 
 
-@lru_cache(maxsize=16)
-def _page(where: "Where") -> "Page":
+def _condition(request: web.Request) -> str:
+    return request.headers.get("if-none-match", "")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _document(where: "Where") -> "Asset":
+    from chalicelib.pageviews.description import document  # noqa: PLC0415 - loaded by those who are asked for it
+
+    return assets.asset(responses.dumps(document(where, _VERSION)))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _page(where: "Where") -> "tuple[Asset, str]":
+    """The page, and what it has to be allowed to do."""
     from chalicelib.pageviews.description import document, page  # noqa: PLC0415 - as above
 
-    return page(document(where, _VERSION), f"{where.base}/api.json")
+    made = page(document(where, _VERSION), f"{where.base}/api.json")
+    return assets.asset(made.html), made.policy
 
 
 def _where(request: web.Request) -> "Where":

@@ -6,9 +6,11 @@ from chalicelib.core.errors import Forbidden, NotFound
 from chalicelib.pageviews import assets, stopping
 from chalicelib.pageviews.responses import Said
 
+from .public import limited_quietly
 from .surface import blueprint
 
-links = web.Surface(blueprint, assets.PlainWords("POST"), lambda _: (), identify=web.identify, coded=False)
+_limited = limited_quietly("assets")
+links = web.Surface(blueprint, assets.PlainWords("POST"), lambda _: (_limited,), identify=web.identify, coded=False)
 _stop = links.path(stopping.PATH)
 
 
