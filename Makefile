@@ -1,8 +1,12 @@
-# `make help` lists what this can do. PYTHON chooses the interpreter for .venv: any from 3.11 to 3.13.
+# `make help` lists what this can do. PYTHON chooses the interpreter for .venv: any from 3.11 to 3.14.
 # Recipes run each tool from .venv, so nothing has to be activated.
 
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell \
-	$(name) -c 'import sys; print(*[1] * ((3, 11) <= sys.version_info < (3, 14)))' 2>/dev/null),$(name))))
+GOOD := (3, 11) <= sys.version_info[:2] <= (3, 14)
+# Looked for once, and only where it is needed.
+PYTHON ?= $(eval PYTHON := $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$name -c 'import sys; sys.exit(not ($(GOOD)))' 2>/dev/null && echo $$name && break; done))$(PYTHON)
+NAMED := $(if $(filter undefined file,$(origin PYTHON)),,--named)
+WANTED := Countless needs Python 3.11, 3.12, 3.13 or 3.14: name one, as in make PYTHON=/path/to/python3.12
 BIN := .venv/bin
 PORT ?= 8000
 
@@ -12,16 +16,18 @@ PORT ?= 8000
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/installed ## make .venv with all that is needed here
+setup: ## make .venv with all that is needed here
+	@$(call environment,everything)
 
-.venv/installed: pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 was found; say make PYTHON=/path/to/python"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1,<26.3'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[service,local]' --group dev
-	@touch $@
+# Says at once what is wrong with PYTHON; then has .venv made, or made anew, if it has to be.
+environment = test -n "$(PYTHON)" || { echo "No Python was found that will do. $(WANTED)"; exit 1; }; \
+	command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. $(WANTED)"; exit 1; }; \
+	"$(PYTHON)" -c 'import sys; sys.exit(None if $(GOOD) else "This is Python " + sys.version.split()[0] + ".")' \
+		|| { echo "$(PYTHON) will not do. $(WANTED)"; exit 1; }; \
+	"$(PYTHON)" -I infrastructure/environment.py $(1) $(NAMED)
 
-run: setup ## serve a demo account on http://127.0.0.1:8000 (PORT=8000), AWS simulated
+run: ## serve a demo account on http://127.0.0.1:8000 (PORT=8000), AWS simulated
+	@$(call environment,serving)
 	@exec $(BIN)/countless serve --port $(PORT)
 
 test: setup ## run the tests, except the long ones and those in a browser
@@ -39,8 +45,8 @@ format: setup ## mend what lint and formatting can mend by themselves
 bench: setup ## measure, and compare with the budgets
 	$(BIN)/python -m infrastructure.bench
 
-prove: setup ## run the tests that take long
-	$(BIN)/pytest -n auto -m prove
+prove: setup ## run the tests that take long, and have not passed yet (PART=model: some, FRESH=1: all)
+	@$(BIN)/python -m infrastructure.prove $(PART) $(if $(FRESH),--fresh)
 
 browser: setup ## run the tests in a headless Chromium, which has to be there
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group browser
@@ -50,4 +56,4 @@ script: setup ## make the tracking script that is served of its source
 	cd chalicelib/pageviews/static && $(CURDIR)/$(BIN)/python -m rjsmin <count.js >count.min.js
 
 clean: ## remove .venv and what tools have left
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .chalice/deployments
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .prove .chalice/deployments
