@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_DAY = click.DateTime(["%Y-%m-%d"])
 POLL = 1.0
 """Seconds between two looks whether it is done."""
 PATIENCE = 900
@@ -138,10 +139,14 @@ def delete(gone: tuple[str, ...], code: str | None, account: str | None, url: st
 @paths.command("purge", short_help="Remove what was counted on some days.")
 @click.argument("some", metavar="[PATH]...", nargs=-1)
 @click.option(
-    "--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="The first day, in UTC; without it, from the beginning."
+    "--from", "start", type=_DAY, metavar="DATE", help="The first day, in UTC; without it, from the beginning."
 )
 @click.option(
-    "--to", "end", type=click.DateTime(["%Y-%m-%d"]), help="The last day, in UTC; without it, to this moment."
+    "--to",
+    "end",
+    type=_DAY,
+    metavar="DATE",
+    help="The last day, in UTC, such as 2026-01-31; without it, to this moment.",
 )
 @_changing
 def purge(  # noqa: PLR0913, PLR0917 - one argument for each option

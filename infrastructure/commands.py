@@ -20,6 +20,11 @@ from infrastructure.users import users
 PORT = click.IntRange(0, 65535)
 
 
+def _host(_: click.Context, __: click.Parameter, value: str) -> str:
+    """An address as sockets have it: without the brackets of URLs."""
+    return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+
+
 def _limits(_: click.Context, __: click.Parameter, value: str) -> str:
     """Plans of limits, as `--limits` names them."""
     try:
@@ -34,7 +39,7 @@ def _limits(_: click.Context, __: click.Parameter, value: str) -> str:
     epilog=limits_named(f"Limits are {core.FORM}. The names, and what is so by default:"),
 )
 @click.option("--port", type=PORT, default=8000, show_default=True, help="Where to listen; 0 takes a free port.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_host, help="The address to listen on.")
 @click.option(
     "--credentials",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -64,7 +69,7 @@ def serve(port: int, host: str, credentials: Path | None, url: str | None, limit
 
 @click.command(short_help="Play AWS in a process of its own.")
 @click.option("--port", type=PORT, default=4566, show_default=True, help="Where to listen; 0 takes a free port.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_host, help="The address to listen on.")
 def aws(port: int, host: str) -> None:
     """Play AWS for services that come and go: use it as `countless serve --aws URL`.
 
@@ -104,7 +109,8 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
             if parked is None or target is None:
                 variables = " and ".join(operate.PARKED[name])
                 raise click.ClickException(
-                    f"{variables} must say where the queues are; for a local service, give --aws URL."
+                    f"{variables} must say where the queues are; "
+                    "for a local service, give --aws URL, or set COUNTLESS_AWS."
                 )
             moved = operate.redrive(boto3.Session().client("sqs"), parked, target)
             click.echo(f"{name}: {moved} messages moved")

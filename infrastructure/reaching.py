@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., object])
 
+VARIABLE = "COUNTLESS_AWS"
+"""The variable that stands for the option."""
 PLAYER = "The URL of the process that plays AWS for `countless serve`."
 
 
 def at_aws(said: str = PLAYER) -> Callable[[F], F]:
-    """The option `--aws`, as the argument `url`: an address that AWS's clients can use, or None."""
-    return click.option("--aws", "url", callback=_checked, help=said)
+    """The option `--aws`, as the argument `url`: an address that AWS's clients can use, or None. Whoever has set
+    `COUNTLESS_AWS` need not give it.
+    """
+    return click.option("--aws", "url", metavar="URL", envvar=VARIABLE, show_envvar=True, callback=_checked, help=said)
 
 
 def _checked(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -104,5 +108,5 @@ def _refused(error: ClientError, url: str | None) -> str:
 
 def _unanswered(error: object, url: str | None) -> str:
     where = f" at {url}" if url is not None else ""
-    hint = "" if url is not None else " (for a local service, give --aws URL)"
+    hint = "" if url is not None else f" (for a local service, give --aws URL, or set {VARIABLE})"
     return f"AWS does not answer{where} as it should: {' '.join(str(error).split())}{hint}"

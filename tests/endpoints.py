@@ -267,6 +267,8 @@ ENDPOINTS = [
 """Every endpoint that asks for a key."""
 
 PUBLIC = {
+    ("GET", "/"),
+    ("HEAD", "/"),
     ("GET", "/api"),
     ("GET", "/api.json"),
     ("HEAD", "/api.json"),
@@ -295,7 +297,8 @@ SURFACES = (
     pageviews.counters.shown,
     pageviews.stopping.links,
     pageviews.description.described,
+    pageviews.start.start,
     statistics.api,
 )
-ELSEWHERE = {"/", "/{proxy+}"}
-"""The routes that answer what no other does."""
+ELSEWHERE = {"/{proxy+}", "/s/{code}"}
+"""The route that answers what no other does, and the root of a site that the path names."""

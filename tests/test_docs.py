@@ -109,7 +109,7 @@ def test_the_demo_in_the_readme_is_what_serve_prints(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", [".venv/bin/countless", "serve"])
     keys = Credentials("http://127.0.0.1:8000", "a", 1, "localhost", "key", "…", "demo", "password")
     printed = serve.greeting(keys, serve.Options())
-    told = printed[printed.index("token=") : printed.index("AWS is simulated")]
+    told = printed[printed.index("token=") : printed.index("For operators' commands")]
     assert commands(block("token=…")) == commands(told)
 
 

@@ -288,7 +288,7 @@ def test_every_path_that_asks_for_no_key_is_limited_by_address(
 
 
 def test_what_those_between_may_keep_says_nothing_of_somebodys_window(person: Person) -> None:
-    for path in ("/count.js", "/api.json", "/api2.html"):
+    for path in ("/", "/count.js", "/api.json", "/api2.html"):
         reply = person.front.get(f"{person.prefix}{path}", client=address())
         assert (reply.status, [name for name in reply.headers if name.startswith("x-rate")]) == (200, [])
 

@@ -14,7 +14,7 @@ from chalicelib import wiring
 from chalicelib.core import addresses, keys
 from chalicelib.core.errors import CountlessError
 
-_CODED = re.compile(r"/s/([^/]+)(/.*)", re.DOTALL)
+_CODED = re.compile(r"/s/([^/]+)(/.*)?", re.DOTALL)
 T = TypeVar("T")
 
 
@@ -78,7 +78,7 @@ def read(event: Mapping[str, Any], parameters: Mapping[str, str]) -> Request:
     address, host, country = _viewer(context, headers)
     return Request(
         method=str(context["httpMethod"]).upper(),
-        path=coded[2] if coded else path,
+        path=(coded[2] or "/") if coded else path,
         code=unquote(coded[1]).lower() if coded else None,
         prefix=f"/s/{coded[1]}" if coded else "",
         parameters=parameters,
@@ -99,7 +99,7 @@ def path_of(event: Mapping[str, Any]) -> str:
 def without_code(path: str) -> str:
     """A path without `/s/CODE`."""
     coded = _CODED.fullmatch(path)
-    return coded[2] if coded else path
+    return (coded[2] or "/") if coded else path
 
 
 def target_length(request: Request) -> int:

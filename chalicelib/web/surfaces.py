@@ -132,7 +132,7 @@ class Surface(Generic[C]):
             event = _event(self._blueprint)
             return self.respond(path, event, _parameters(event))
 
-        for spelling in (pattern, f"/s/{{code}}{pattern}") if self.coded else (pattern,):
+        for spelling in (pattern, f"/s/{{code}}{pattern.rstrip('/')}") if self.coded else (pattern,):
             route = self._blueprint.route(spelling, methods=list(METHODS), content_types=["*/*"], name=_name(spelling))
             route(view)
         return path
@@ -204,7 +204,7 @@ def catch_all(app: Chalice, unknown: Sequence[Unknown]) -> None:
                 return surface.respond(nowhere, event, {})
         return response(Reply(404, "not found\n", {"Content-Type": "text/plain; charset=utf-8"}))
 
-    for pattern in ("/", "/{proxy+}"):
+    for pattern in [pattern for pattern in ("/", "/{proxy+}") if pattern not in app.routes]:
         app.route(pattern, methods=list(METHODS), content_types=["*/*"], name="unknown")(view)
 
 

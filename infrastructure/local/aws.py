@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from infrastructure.local.addresses import url
 from infrastructure.local.context import REGION
 
 SWEEP = 60.0
@@ -23,17 +24,17 @@ def in_process() -> Iterator[None]:
     # Imported here: whoever runs against another process need not have moto.
     from infrastructure.local import simulation  # noqa: PLC0415
 
-    with simulation.simulated(), moto_server("127.0.0.1", 0) as url:
+    with simulation.simulated(), moto_server("127.0.0.1", 0) as files:
         os.environ["AWS_DEFAULT_REGION"] = REGION
-        os.environ["COUNTLESS_FILES_URL"] = url
+        os.environ["COUNTLESS_FILES_URL"] = files
         os.environ.pop("AWS_ENDPOINT_URL", None)
         yield
 
 
 @contextmanager
-def elsewhere(url: str) -> Iterator[None]:
-    """Every AWS client of this process talks to `url`, with made-up credentials unless there are some."""
-    os.environ["AWS_ENDPOINT_URL"] = url
+def elsewhere(address: str) -> Iterator[None]:
+    """Every AWS client of this process talks to `address`, with made-up credentials unless there are some."""
+    os.environ["AWS_ENDPOINT_URL"] = address
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "countless")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "countless")
@@ -87,7 +88,8 @@ def moto_server(host: str, port: int) -> Iterator[str]:
     with _expiring(simulation.expire):
         thread.start()
         try:
-            yield f"http://{host}:{server.server_address[1]}"
+            bound, listening = str(server.server_address[0]), int(server.server_address[1])
+            yield url(host, bound, listening)
         finally:
             server.shutdown()
             server.server_close()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infrastructure.local import aws, credentials, mails
+from infrastructure.local import addresses, aws, credentials, mails
 from infrastructure.reaching import answering
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def serve(options: Options) -> None:
     """Serve until a signal ends it; then return."""
     stop = Stop()
     stop.listen()
+    _require_sound(options)
     look_for_port(options.host, options.port, ", or with make run PORT=...")
     known = _known(options.credentials) if options.credentials else None
     _quiet()
@@ -79,6 +80,20 @@ def serve(options: Options) -> None:
     sys.stderr.flush()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         os._exit(0)  # a request still waits for an AWS that is gone: it must not keep us here
+
+
+def _require_sound(options: Options) -> None:
+    """Goes on only if what the environment says can be meant: nobody wants to learn of it when a mail is due.
+
+    Raises:
+        click.UsageError: it cannot; all that is wrong is named.
+    """
+    from chalicelib.settings import read  # noqa: PLC0415 - as little as possible before a port is known to be free
+    from infrastructure.configuration import faults  # noqa: PLC0415
+
+    wrong = faults(read({**os.environ, "COUNTLESS_LIMITS": options.limits}))
+    if wrong:
+        raise click.UsageError("; ".join(f"{name} {said}" for name, said in wrong.items()))
 
 
 def _known(file: Path) -> credentials.Credentials | None:
@@ -177,13 +192,13 @@ def _answer(
 
     told: list[credentials.Credentials] = []
 
-    def ready(_host: str, port: int) -> None:
-        shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104 - compared only
-        url = f"http://{shown}:{port}"
+    def ready(bound: str, port: int) -> None:
+        url = addresses.url(options.host, bound, port)
+        host = url.removeprefix("http://").rpartition(":")[0]
         if not os.environ.get("COUNTLESS_URL"):
             os.environ["COUNTLESS_URL"] = url
             wiring.settings.cache_clear()
-        keys = demo.ensure(wiring.accounts(), wiring.domains(), url, known, shown)
+        keys = demo.ensure(wiring.accounts(), wiring.domains(), url, known, host)
         if options.credentials is not None:
             try:
                 credentials.write(options.credentials, keys)
@@ -201,21 +216,24 @@ def _answer(
 
 def greeting(keys: credentials.Credentials, options: Options) -> str:
     """What the terminal shows once it serves."""
-    from infrastructure.local.demo import CODE  # noqa: PLC0415 - loads the service
+    from chalicelib.pageviews.start import snippet  # noqa: PLC0415 - loads the service
+    from infrastructure.local.demo import CODE  # noqa: PLC0415
 
     url, token = keys.url, keys.api_token
-    played = os.environ.get("COUNTLESS_FILES_URL", "")
+    played = os.environ.get("COUNTLESS_FILES_URL", "") if options.aws is None else options.aws
     kept = (
-        f"AWS is simulated in this process, for operators' commands at --aws {played}\n"
-        "Everything counted here ends with it."
+        "AWS is simulated in this process: everything counted here ends with it."
         if options.aws is None
-        else f"AWS is played by {options.aws}: what is counted lives as long as that does."
+        else f"AWS is played by {played}: what is counted lives as long as that does."
     )
     log = Path("tests/data/access.log.gz")
     example = log if log.exists() else Path("access.log")
     command = "countless" if shutil.which("countless") else sys.argv[0]
     return f"""
 Countless serves {url}
+Open it in a browser, or put this on a page that is to be counted:
+
+  {snippet(url, local=True)}
 
   account     {keys.account}, site {keys.site_id}, also at {url}/s/{CODE}
   API token   {token}
@@ -233,6 +251,10 @@ Try, in another terminal:
 
   curl -X POST {url}/v1/api/statistics/Automations/mails%20sent -H "Authorization: Bearer $token" \\
       --data '{{"method": "increment"}}'
+
+For operators' commands, such as `{command} sites list`:
+
+  export COUNTLESS_AWS={played}
 
 {kept} Ctrl-C stops it.
 """

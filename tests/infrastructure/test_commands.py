@@ -81,7 +81,8 @@ def nothing_of_aws() -> Iterator[str]:
 def test_an_aws_that_is_no_url_is_wrong_usage(command: list[str], url: str, options: list[local.Options]) -> None:
     result = run(*command, "--aws", url)
     assert result.exit_code == 2
-    assert f"'--aws': '{url}' is not a URL such as http://127.0.0.1:4566" in said_in_a_line(result)
+    said = said_in_a_line(result)
+    assert f"'--aws' (env var: 'COUNTLESS_AWS'): '{url}' is not a URL such as http://127.0.0.1:4566" in said
     assert options == []
 
 
@@ -91,10 +92,34 @@ def test_an_aws_may_be_anywhere(url: str, options: list[local.Options]) -> None:
     assert [found.aws for found in options] == [url]
 
 
+def leaves(command: click.Command) -> Iterator[click.Command]:
+    """A command, or those of a group."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from leaves(inner)
+    else:
+        yield command
+
+
+def test_every_command_that_reaches_for_aws_is_told_where_by_a_variable_as_well() -> None:
+    """All of the operator's but the one that plays AWS. What a command says of days is for people."""
+    every = [leaf for known in commands.COMMANDS for leaf in leaves(known)]
+    for command in [leaf for leaf in every if leaf is not commands.aws]:
+        by_name = {parameter.name: parameter for parameter in command.params}
+        assert by_name["url"].envvar == "COUNTLESS_AWS", command.name
+        help_ = CliRunner().invoke(command, ["--help"]).output
+        assert "COUNTLESS_AWS" in help_
+        assert "%Y" not in help_
+
+
 @pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("by_variable", [False, True])
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
-def test_an_aws_that_is_something_else_is_told_to_be(command: list[str], nothing_of_aws: str) -> None:
-    result = run(*command, "--aws", nothing_of_aws)
+def test_an_aws_that_is_something_else_is_told_to_be(
+    command: list[str], by_variable: bool, nothing_of_aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTLESS_AWS", nothing_of_aws if by_variable else "")
+    result = run(*command, *([] if by_variable else ["--aws", nothing_of_aws]))
     assert result.exit_code == 1
     said = said_in_a_line(result)
     assert said.startswith(f"{nothing_of_aws} does not play AWS: it answers GetQueueUrl with 404.")

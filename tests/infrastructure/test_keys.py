@@ -178,7 +178,7 @@ def test_an_aws_that_does_not_answer_is_told_in_a_line(monkeypatch: pytest.Monke
     monkeypatch.setattr(BaseClient, "_make_api_call", dead)
     said = error(run("keys", "list"))
     assert said.startswith("AWS does not answer as it should: ")
-    assert said.endswith("(for a local service, give --aws URL)")
+    assert said.endswith("(for a local service, give --aws URL, or set COUNTLESS_AWS)")
 
 
 # The demo account

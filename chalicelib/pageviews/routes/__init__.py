@@ -1,6 +1,6 @@
 """GoatCounter's endpoints: `/api/v0`, and what browsers ask for."""
 
-from . import assets, counters, counting, description, exports, figures, sites, stopping
+from . import assets, counters, counting, description, exports, figures, sites, start, stopping
 from .counting import pixels
 from .surface import LIMITS, api, blueprint
 
@@ -16,5 +16,6 @@ __all__ = [
     "figures",
     "pixels",
     "sites",
+    "start",
     "stopping",
 ]

@@ -23,7 +23,7 @@ _HEADERS = {
     # Both name the host that the service was reached at; the path, which names the rest, is part of every key.
     "Vary": "Host, X-Countless-Host",
 }
-_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _VERSION = "0"
 """Of the API, not of the service: GoatCounter's has no other."""
 _REMEMBERED = 8
@@ -51,13 +51,13 @@ _html = described.path("/api2.html")
 def describe(request: web.Request) -> Said:
     """Every endpoint in OpenAPI 2.0, for scripts of every origin."""
     headers = {**_HEADERS, "Content-Type": responses.JSON, "Access-Control-Allow-Origin": "*"}
-    return assets.served(_document(_where(request)), _condition(request), _HOUR, headers)
+    return assets.served(_document(where(request)), _condition(request), _HOUR, headers)
 
 
 @_html.public("GET", "HEAD")
 def show(request: web.Request) -> Said:
     """The same as a page."""
-    shown, policy = _page(_where(request))
+    shown, policy = _page(where(request))
     headers = {
         **_HEADERS,
         "Content-Type": "text/html; charset=utf-8",
@@ -72,22 +72,22 @@ def _condition(request: web.Request) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _document(where: "Where") -> "Asset":
+def _document(place: "Where") -> "Asset":
     from chalicelib.pageviews.description import document  # noqa: PLC0415 - loaded by those who are asked for it
 
-    return assets.asset(responses.dumps(document(where, _VERSION)))
+    return assets.asset(responses.dumps(document(place, _VERSION)))
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _page(where: "Where") -> "tuple[Asset, str]":
+def _page(place: "Where") -> "tuple[Asset, str]":
     """The page, and what it has to be allowed to do."""
     from chalicelib.pageviews.description import document, page  # noqa: PLC0415 - as above
 
-    made = page(document(where, _VERSION), f"{where.base}/api.json")
+    made = page(document(place, _VERSION), f"{place.base}/api.json")
     return assets.asset(made.html), made.policy
 
 
-def _where(request: web.Request) -> "Where":
+def where(request: web.Request) -> "Where":
     """How the service was reached: as the operator says, where that is the host that was asked for."""
     from chalicelib.pageviews.description import Where  # noqa: PLC0415 - as above
 
@@ -97,4 +97,4 @@ def _where(request: web.Request) -> "Where":
     host = request.headers.get("host", "").lower()
     if host.rpartition(":")[0] != request.host:  # the CDN's function knows better, and no port
         host = request.host
-    return Where("http" if request.host in _LOCAL else "https", host, request.prefix)
+    return Where("http" if request.host in LOCAL else "https", host, request.prefix)
