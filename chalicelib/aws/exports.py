@@ -244,11 +244,11 @@ class Bucket:
         with _answering():
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    def link(self, key: str, name: str, media_type: str, seconds: int) -> str:
+    def link(self, key: str, name: str, media_type: str, seconds: int, method: str = "GET") -> str:
         """As `Files.link`: a presigned URL, which nobody is asked for."""
         with _answering():
             return self._public.generate_presigned_url(
-                "get_object",
+                "head_object" if method == "HEAD" else "get_object",
                 Params={
                     "Bucket": self._bucket,
                     "Key": key,

@@ -121,7 +121,7 @@ def _by_day(snapshot: Snapshot, dimension: Dimension, when: Range, paths: Collec
     sums = Counter[int]()
     if when.end < when.start:
         return sums
-    first, last = when.days
+    first, last = when.dates
     tables: Iterable[Counts | None]
     if paths is None:
         tables = (part.sums[dimension] for part in snapshot.parts(SUMMARY, first, last))

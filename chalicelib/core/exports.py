@@ -236,8 +236,10 @@ class Files(Protocol):
     def remove(self, key: str, upload: str) -> None:
         """Removes the file, and the upload if one is named. What is gone is fine."""
 
-    def link(self, key: str, name: str, media_type: str, seconds: int) -> str:
-        """An address from which anyone can load the file for some time, to be saved under this name."""
+    def link(self, key: str, name: str, media_type: str, seconds: int, method: str = "GET") -> str:
+        """An address from which anyone can load the file for some time, to be saved under this name. It is good for
+        this method alone: GET, or HEAD.
+        """
 
 
 class Queue(Protocol):
@@ -341,14 +343,15 @@ class Exports:
         now = self._ports.clock()
         return Page(tuple(job.at(now) for job in found.entries), found.after)
 
-    def download(self, job: Job) -> str:
-        """An address from which a finished export can be loaded for a minute, by anyone who has it.
+    def download(self, job: Job, method: str = "GET") -> str:
+        """An address from which a finished export can be loaded for a minute, by anyone who has it. It is good for
+        this method alone: GET, or HEAD.
 
         Raises:
             NotFound: there is no file, or no more.
         """
         _require_file(job, self._ports.clock())
-        return self._ports.files.link(job.key, job.name, job.media_type, LINK)
+        return self._ports.files.link(job.key, job.name, job.media_type, LINK, method)
 
     def read(self, job: Job) -> bytes:
         """A finished export's whole file: for small ones.

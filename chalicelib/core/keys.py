@@ -106,7 +106,8 @@ def credential(headers: Mapping[str, str]) -> str:
     """The token that a request carries; `headers` have lower-case names.
 
     Understands `Authorization: Bearer TOKEN`, `Authorization: Basic` with the token as password, and, where
-    there is no Authorization at all, `X-RMTA-API-Key: TOKEN`.
+    there is no Authorization at all, `X-RMTA-API-Key: TOKEN`. The case of the first word does not matter, nor how many
+    spaces follow it.
 
     Raises:
         Unauthenticated: none, a malformed one, or one that cannot be a token (page-view contract, section
@@ -137,10 +138,10 @@ def _authorized(header: str) -> str:
     words = header.split()
     if len(words) != 2:
         raise Unauthenticated(WRONG_FORMAT)
-    scheme, value = words
-    if scheme == "Bearer":
+    scheme, value = words[0].lower(), words[1]  # RFC 9110, section 11.1
+    if scheme == "bearer":
         return value
-    if scheme != "Basic":
+    if scheme != "basic":
         raise Unauthenticated(WRONG_FORMAT)
     try:
         _, colon, password = base64.b64decode(value, validate=True).decode().partition(":")

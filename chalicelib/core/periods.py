@@ -16,7 +16,8 @@ _FIRST, _LAST = (date.min - _EPOCH).days, (date.max - _EPOCH).days
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `start` to `end`, both included, in Unix seconds; `offset` is the caller's distance from UTC in seconds.
+    """From `start` to `end`, both included, in Unix seconds; `offset` is how many seconds the caller's clock is ahead
+    of UTC now, `ahead` how many it was, or will be, at start and end, if these differ.
 
     An hour belongs to it if it begins in it: nothing is rounded (page-view contract, section 2).
     """
@@ -24,6 +25,7 @@ class Range:
     start: int
     end: int
     offset: int = 0
+    ahead: tuple[int, int] | None = None
 
     @property
     def hours(self) -> tuple[int, int]:
@@ -32,14 +34,19 @@ class Range:
 
     @property
     def days(self) -> tuple[int, int]:
-        """The first and the last calendar day of the caller, from 1970."""
+        """The first and the last day of a series, from 1970: by the caller's clock as it is now."""
         return (self.start + self.offset) // DAY, (self.end + self.offset) // DAY
 
     @property
-    def utc_days(self) -> "Range":
-        """The caller's calendar days, read as days of UTC."""
-        first, last = self.days
-        return Range(first * DAY, last * DAY + DAY - 1)
+    def clock(self) -> "Range":
+        """Start and end as the caller's clock showed them then, read as times of UTC."""
+        before, after = self.ahead or (self.offset, self.offset)
+        return Range(self.start + before, self.end + after)
+
+    @property
+    def dates(self) -> tuple[int, int]:
+        """The first and the last calendar day of the caller, as they were called then, from 1970."""
+        return self.clock.days
 
     def place(self, hour: int) -> tuple[int, int]:
         """Where an hour falls for the caller: which of the range's days, and which hour of it."""

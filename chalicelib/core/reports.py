@@ -41,7 +41,7 @@ class Day(NamedTuple):
 
 
 class Total(NamedTuple):
-    """Visits in a range, events included; `total_utc` reads the caller's calendar days as days of UTC."""
+    """Visits in a range, events included; `total_utc` reads the bounds, as the caller's clock shows them, as UTC."""
 
     total: int
     total_events: int
@@ -138,7 +138,7 @@ def _paths(snapshot: Snapshot, after: int, limit: int) -> tuple[list[Path], bool
 
 
 def _total(snapshot: Snapshot, when: Range, paths: PathFilter) -> Total:
-    utc = when.utc_days if when.start <= when.end else when
+    utc = when.clock
     wanted = paths.resolve(snapshot.names)
     visits, events = Counter[int](), Counter[int]()
     first = min(when.start // DAY, utc.start // DAY)

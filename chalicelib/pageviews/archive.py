@@ -33,6 +33,7 @@ _LINES = 5_000
 _FIRST_YEAR = 315_532_800
 """1980, before which a ZIP knows no time."""
 _DATE = len("2026-01-31")
+_HITS = "hit_stats.jsonl"
 
 
 class About(NamedTuple):
@@ -91,6 +92,8 @@ class Archive:
                     while some := "".join(islice(lines, _LINES)):
                         entry.write(some.encode())
                         yield
+            # GoatCounter's importer takes files in the order of the archive's directory, and none after this one.
+            archive.infolist().sort(key=lambda entry: entry.filename.endswith(f"/{_HITS}"))
         yield
 
     def _entry(self, name: str) -> ZipInfo:
@@ -124,10 +127,10 @@ class _Sink:
 
 
 def _files(about: About, tables: Tables, names: Names) -> Iterator[tuple[str, Iterator[str]]]:
-    """Every file and its lines. Names come after the counts that use them: nobody minds the order."""
+    """Every file and its lines. Names come after the counts that use them, which nobody minds."""
     used: dict[Kind, set[int]] = {kind: set() for kind in Kind}
     yield "info.json", iter((_info(about),))
-    yield "hit_stats.jsonl", _hits(tables.visits(about.first), used)
+    yield _HITS, _hits(tables.visits(about.first), used)
     for name, dimension, kind in _AGENTS:
         rows = tables.values(dimension, about.first)
         yield f"{name}_stats.jsonl", _values(rows, used, kind, f"{name}_id", str)

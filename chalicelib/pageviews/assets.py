@@ -69,10 +69,6 @@ def known(tag: str, condition: str) -> bool:
 class PlainWords:
     """What browsers are told when something is wrong: a sentence of text."""
 
-    def __init__(self, *allowed: str) -> None:
-        """`allowed` are the methods that the surface's paths have besides GET and HEAD."""
-        self._allowed = ", ".join(["GET", "HEAD", *allowed])
-
     def failure(self, error: CountlessError) -> Said:
         """A problem of the core's."""
         match error:
@@ -89,7 +85,7 @@ class PlainWords:
 
     def wrong_method(self) -> Said:
         """None of those that are allowed."""
-        return plain(405, "method not allowed", {"Allow": self._allowed})
+        return plain(405, "method not allowed")
 
     def wrong_type(self) -> Said:
         """Never said: a body is not looked at."""

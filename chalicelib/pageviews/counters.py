@@ -58,7 +58,7 @@ def decode(target: str, query: Mapping[str, Sequence[str]], now: float) -> Quest
     Some gateways hand paths over decoded and some do not: both readings are looked for.
 
     Raises:
-        Invalid: the extension or a date.
+        Invalid: the extension or a date, or the end is before the start.
     """
     given = {name: values[0] for name, values in query.items() if values}
     name, _, extension = target.rpartition(".") if "." in target else (target, "", "")
@@ -67,11 +67,15 @@ def decode(target: str, query: Mapping[str, Sequence[str]], now: float) -> Quest
     names = tuple(dict.fromkeys((name, unquote(name))))
     spellings = tuple(dict.fromkeys((*names, *("/" + text.strip("/") for text in names))))
     start, end = given.get("start", ""), given.get("end", "")
+    first = _start(start, now) if start else None
+    last = _midnight("end", end, "a date (YYYY-MM-DD)") if end else None
+    if first is not None and last is not None and last < first:
+        raise Invalid(f"end: {json.dumps(end)} is before start: {json.dumps(start)}")
     return Question(
         spellings=() if name == TOTAL else spellings,
         extension=extension,
-        start=_start(start, now) if start else None,
-        end=_midnight("end", end, "a date (YYYY-MM-DD)") if end else int(now),
+        start=first,
+        end=int(now) if last is None else last,
         span=f"{start}/{end}",
         style=given.get("style", ""),
         credit=not given.get("no_branding"),

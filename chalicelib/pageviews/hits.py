@@ -233,7 +233,7 @@ class _Pipeline:
     def _session(self, raw: RawHit) -> tuple[int, int]:
         if raw.session:
             return self._visitors.named(raw.session)
-        if raw.user_agent and raw.ip:
+        if raw.user_agent or raw.ip:
             return self._visitors.seen(raw.user_agent, raw.ip)
         return NOBODY
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from chalicelib.core.errors import Invalid
-from chalicelib.core.periods import DAY, Range, default_range
+from chalicelib.core.periods import DAY, Range, default_range, time_text
 
 from . import scalars
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from chalicelib.core.reports import Group, PathFilter
 
 Query = Mapping[str, Sequence[str]]
+Zone = Callable[[float], int]
+"""How many seconds a clock is ahead of UTC at a moment."""
 LONGEST = 36_600
 """Days of a range: a century. Every day is listed in the answer, empty ones too."""
 _TRUE = frozenset({"true", "on", "1", "checked"})
@@ -85,18 +87,18 @@ def paths_query(query: Query) -> PathsQuery:
     return PathsQuery(given.number("after", 0), _clamped(given.number("limit", 20), 200))
 
 
-def total_query(query: Query, now: float, offset: int) -> TotalQuery:
-    """What `GET /stats/total` is asked for; `offset` is how far the user is ahead of UTC, in seconds.
+def total_query(query: Query, now: float, zone: Zone) -> TotalQuery:
+    """What `GET /stats/total` is asked for; `zone` says how far the user's clock is ahead of UTC.
 
     Raises:
         Invalid: as above, or the range is longer than a century.
     """
     given = _Given(query, ("start", "end", "include_paths", "path_by_name"))
-    when = given.range(now, offset)
+    when = given.range(now, zone)
     return TotalQuery(when, given.paths("include_paths", by_name=given.flag("path_by_name")) or _filter())
 
 
-def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
+def hits_query(query: Query, now: float, zone: Zone) -> HitsQuery:
     """What `GET /stats/hits` is asked for.
 
     Raises:
@@ -109,7 +111,7 @@ def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
     by_name = given.flag("path_by_name")
     group = given.group("group")
     return HitsQuery(
-        when=given.range(now, offset),
+        when=given.range(now, zone),
         include=given.paths("include_paths", by_name=by_name) or _filter(),
         exclude=given.paths("exclude_paths", by_name=by_name),
         limit=_clamped(given.number("limit", 20), 100),
@@ -117,17 +119,17 @@ def hits_query(query: Query, now: float, offset: int) -> HitsQuery:
     )
 
 
-def refs_query(query: Query, now: float, offset: int) -> RefsQuery:
+def refs_query(query: Query, now: float, zone: Zone) -> RefsQuery:
     """What `GET /stats/hits/{path_id}` is asked for.
 
     Raises:
         Invalid: as `total_query`.
     """
     given = _Given(query, ("start", "end", "limit", "offset"))
-    return RefsQuery(given.range(now, offset), *given.piece())
+    return RefsQuery(given.range(now, zone), *given.piece())
 
 
-def breakdown_query(query: Query, now: float, offset: int) -> BreakdownQuery:
+def breakdown_query(query: Query, now: float, zone: Zone) -> BreakdownQuery:
     """What `GET /stats/{page}` and `GET /stats/{page}/{id}` are asked for.
 
     Raises:
@@ -135,7 +137,7 @@ def breakdown_query(query: Query, now: float, offset: int) -> BreakdownQuery:
     """
     given = _Given(query, ("start", "end", "include_paths", "path_by_name", "limit", "offset"))
     include = given.paths("include_paths", by_name=given.flag("path_by_name")) or _filter()
-    return BreakdownQuery(given.range(now, offset), include, *given.piece())
+    return BreakdownQuery(given.range(now, zone), include, *given.piece())
 
 
 class _Given:
@@ -178,21 +180,35 @@ class _Given:
             _refuse(name, text, "one of hour, day, week, month")
         return _GROUPS[int(text)]
 
-    def range(self, now: float, offset: int) -> Range:
-        start, end = default_range(now)
-        start, end = self._time("start", start, up=True), self._time("end", end, up=False)
+    def range(self, now: float, zone: Zone) -> Range:
+        """The range that is asked for. Where one bound is not given, it is the one of the last eight days.
+
+        Raises:
+            Invalid: the end is before the start; but behind an end that was not given nothing can have happened yet.
+        """
+        begin, stop = self._time("start"), self._time("end")
+        default = default_range(now)
+        first, last = begin or _Moment(default[0]), stop or _Moment(default[1])
+        if stop is not None and last < first:
+            shown = [_quoted(self._first(name) or "") for name in ("start", "end")]
+            if begin is None:
+                shown[0] = f"{time_text(first.seconds)}, which it is unless given"
+            raise Invalid(f"invalid query parameters: end: {shown[1]} is before start: {shown[0]}")
+        # A fraction is rounded up or down: both ends belong to the range.
+        start, end = _within(first.seconds + bool(first.fraction)), _within(last.seconds)
         if (end - start) // DAY >= LONGEST:
             raise Invalid(f"invalid query parameters: more than {LONGEST} days from start to end")
-        return Range(start, end, offset)
+        return Range(start, end, zone(now), (zone(start), zone(end)))
 
-    def _time(self, name: str, default: int, *, up: bool) -> int:
+    def _time(self, name: str) -> _Moment | None:
+        """A moment that is given; clients also send the first of all moments for one that is not (quirk 28)."""
         text = self._first(name)
         if not text:
-            return default
-        moment = _moment(text, up=up)
+            return None
+        moment = _moment(text)
         if moment is None:
             _refuse(name, text, "a date or an RFC 3339 time")
-        return min(max(moment, _FIRST), _LAST)
+        return None if moment == _UNSET else moment
 
     def paths(self, name: str, *, by_name: bool) -> PathFilter | None:
         """The paths that are named; None if none are."""
@@ -230,10 +246,26 @@ def _clamped(number: int, cap: int) -> int:
     return min(max(number, 1), cap)
 
 
-def _moment(text: str, *, up: bool) -> int | None:
-    """Unix seconds, a fraction rounded up or down: both ends of a range belong to it."""
+class _Moment(NamedTuple):
+    """A moment as exactly as it is given. Of two, the earlier is the less."""
+
+    seconds: int
+    """From 1970."""
+    fraction: str = ""
+    """The digits of what is left of a second, without zeros at their end."""
+
+
+_UNSET = _Moment(int(scalars.ZERO_TIME))
+
+
+def _within(seconds: int) -> int:
+    return min(max(seconds, _FIRST), _LAST)
+
+
+def _moment(text: str) -> _Moment | None:
     if _DATE.fullmatch(text):
-        return _seconds(f"{text}T00:00:00")
+        midnight = _seconds(f"{text}T00:00:00")
+        return None if midnight is None else _Moment(midnight)
     match = _TIME.fullmatch(text)
     seconds = _seconds(f"{match[1]}T{match[2]}") if match else None
     if match is None or seconds is None:
@@ -243,7 +275,7 @@ def _moment(text: str, *, up: bool) -> int | None:
         if hours > 23 or minutes > 59:
             return None
         seconds -= (hours * 3600 + minutes * 60) * (1 if match[4] == "+" else -1)
-    return seconds + (up and bool((match[3] or "").strip("0")))
+    return _Moment(seconds, (match[3] or "").rstrip("0"))
 
 
 def _seconds(text: str) -> int | None:

@@ -133,7 +133,7 @@ class PixelWords:
         return pixel(*(_plain(error) or (400, "")))
 
     def wrong_method(self) -> Said:
-        """Neither GET nor POST."""
+        """Neither GET, HEAD nor POST."""
         page = "<!doctype html><title>405</title><p>method not allowed</p>\n"
         return Said(405, page, {"Content-Type": "text/html; charset=utf-8"})
 

@@ -22,7 +22,7 @@ class Visitors:
         return self._keys((session,))
 
     def seen(self, user_agent: str, address: str) -> tuple[int, int]:
-        """The keys of whoever browses with this User-Agent from this address."""
+        """The keys of whoever browses with this User-Agent from this address; one of them may be empty."""
         return self._keys((user_agent, address))
 
     def _keys(self, who: tuple[str, ...]) -> tuple[int, int]:

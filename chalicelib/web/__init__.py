@@ -18,11 +18,10 @@ from .checks import (
     limited_by_key,
     no_trailing_slash,
     plans_for,
-    preflight,
     tell,
 )
 from .requests import Request, read, target_length
-from .surfaces import METHODS, Check, Path, Surface, Unknown, catch_all, prepare
+from .surfaces import METHODS, Check, Path, Surface, Unknown, catch_all, preflight, prepare
 
 __all__ = [
     "LARGEST_BODY",

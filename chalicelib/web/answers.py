@@ -10,8 +10,8 @@ from chalice.app import Response
 
 from chalicelib.core.errors import CountlessError
 
-from .requests import Request
-
+_BODILESS = frozenset({204, 304})
+"""Answers that have no body whatever the method, and so say nothing of its length."""
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -80,13 +80,20 @@ class _Encoded(Response):
         }
 
 
-def response(answer: Answer, request: Request | None = None) -> Response:
-    """An answer as Chalice wants it, with the headers that were said on the way to it."""
-    said = {"Cache-Control": "no-store,no-cache", **(request.said if request else {}), **answer.headers}
+def response(answer: Answer, said: Mapping[str, str] | None = None, method: str = "GET") -> Response:
+    """An answer to this method as Chalice wants it, with the headers that were `said` on the way to it.
+
+    To HEAD it is what GET would be told, without the body but with its length (RFC 9110, section 9.3.2).
+    """
+    said = {"Cache-Control": "no-store,no-cache", **(said or {}), **answer.headers}
     headers: dict[str, str | list[str]] = {
         # Some values quote the request: nothing of it may end a header, or begin another.
         name: _NOT_PRINTABLE.sub("?", value)
         for name, value in said.items()
     }
-    body = "" if request and request.method == "HEAD" else answer.body
-    return _Encoded(body, headers, answer.status)
+    if method != "HEAD":
+        return _Encoded(answer.body, headers, answer.status)
+    if answer.status not in _BODILESS:
+        size = len(answer.body if isinstance(answer.body, bytes) else answer.body.encode("utf-8", "replace"))
+        headers["Content-Length"] = str(size)
+    return _Encoded("", headers, answer.status)

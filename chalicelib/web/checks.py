@@ -25,6 +25,7 @@ from .surfaces import METHODS, Check, Path, Surface
 
 T = TypeVar("T")
 
+_READING = ("GET", "HEAD")
 LARGEST_BODY = 4_500_000
 """Bytes of a body: in base64, and with the rest of its event, Lambda takes no more."""
 
@@ -52,11 +53,6 @@ def cross_origin(request: Request, path: Path[Any]) -> Answer | None:  # noqa: A
     return None
 
 
-def preflight(request: Request, path: Path[Any]) -> Answer | None:  # noqa: ARG001
-    """Answers OPTIONS, whether or not there is such a path."""
-    return Reply(200) if request.method == "OPTIONS" else None
-
-
 def body_within(surface: Surface[Any], largest: int = LARGEST_BODY) -> Check:
     """Refuses bodies with more bytes than this."""
 
@@ -67,13 +63,13 @@ def body_within(surface: Surface[Any], largest: int = LARGEST_BODY) -> Check:
 
 
 def json_body(surface: Surface[Any]) -> Check:
-    """Refuses bodies that are too large or, but for GET, which reads none, no JSON."""
+    """Refuses bodies that are too large or, but for GET and HEAD, which read none, no JSON."""
     within = body_within(surface)
 
     def check(request: Request, path: Path[Any]) -> Answer | None:
         if (refusal := within(request, path)) is not None:
             return refusal
-        if request.body and request.method != "GET" and request.media_type != "application/json":
+        if request.body and request.method not in _READING and request.media_type != "application/json":
             return surface.words.wrong_type()
         return None
 

@@ -60,6 +60,16 @@ class Path(Generic[C]):
         self.absent = absent or NotFound("path")
         """What is wrong with a request to a path that has no views."""
         self.views: dict[str, Public] = {}
+        """By method. There is none for HEAD: it is GET's."""
+
+    def view(self, method: str) -> Public | None:
+        """The view that answers a method, if one does. HEAD is answered as GET is; its body is left out later."""
+        return self.views.get("GET" if method == "HEAD" else method)
+
+    @property
+    def methods(self) -> set[str]:
+        """The methods that a view answers."""
+        return {*self.views, "HEAD"} if "GET" in self.views else set(self.views)
 
     def public(self, *methods: str) -> Callable[[P], P]:
         """Registers a view that asks for no credential."""
@@ -93,6 +103,11 @@ class Path(Generic[C]):
 
 
 Check = Callable[[Request, Path[Any]], Answer | None]
+
+
+def preflight(request: Request, path: Path[Any]) -> Answer | None:  # noqa: ARG001 - as every check
+    """Answers OPTIONS, whether or not there is such a path."""
+    return Reply(200) if request.method == "OPTIONS" else None
 
 
 class Surface(Generic[C]):
@@ -161,17 +176,21 @@ class Surface(Generic[C]):
                 return refusal
         if not path.views:
             return self.words.failure(path.absent)
-        view = path.views.get(request.method)
-        return view(request) if view else self.words.wrong_method()
+        if (view := path.view(request.method)) is not None:
+            return view(request)
+        answered = {"OPTIONS"} if preflight in self._checks else set[str]()
+        request.said["Allow"] = ", ".join(sorted(path.methods | answered))
+        return self.words.wrong_method()
 
     def respond(self, path: Path[C], event: Mapping[str, Any], parameters: Mapping[str, str]) -> Response:
         """Chalice's response to an API Gateway event."""
+        method = _method(event)
         try:
             request = read(event, parameters)
         except Exception as error:
-            return response(self.words.unexpected(500, observability.failed("unreadable request", error)))
+            return response(self.words.unexpected(500, observability.failed("unreadable request", error)), {}, method)
         try:
-            return response(self.answer(request, path), request)
+            return response(self.answer(request, path), request.said, method)
         finally:
             observability.flush()
 
@@ -202,21 +221,36 @@ def catch_all(app: Chalice, unknown: Sequence[Unknown]) -> None:
         for pattern, surface, nowhere in table:
             if pattern.fullmatch(without_code(path) if surface.coded else path):
                 return surface.respond(nowhere, event, {})
-        return response(Reply(404, "not found\n", {"Content-Type": "text/plain; charset=utf-8"}))
+        nothing = Reply(404, "not found\n", {"Content-Type": "text/plain; charset=utf-8"})
+        return response(nothing, {}, _method(event))
 
     for pattern in [pattern for pattern in ("/", "/{proxy+}") if pattern not in app.routes]:
         app.route(pattern, methods=list(METHODS), content_types=["*/*"], name="unknown")(view)
 
 
 def prepare(app: Chalice) -> Chalice:
-    """Tells Chalice that bytes are ours to encode (`answers`); without this it wants an Accept header for them."""
+    """Tells Chalice that bytes are ours to encode (`answers`), without which it wants an Accept header for them; and
+    has methods that no route is registered for, such as PROPFIND, answered by the path's surface as any wrong one.
+    """
     app.api.binary_types = []
+
+    def of_any_method(request: Any, respond: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - as Chalice has them
+        if request.method in METHODS:
+            return respond(request)
+        entries = app.routes[request.context["resourcePath"]]
+        return next(iter(entries.values())).view_function()
+
+    app.register_middleware(of_any_method, "http")
     return app
 
 
 def _event(app: Chalice | Blueprint) -> Mapping[str, Any]:
     request = app.current_request
     return request.to_original_event() if request else {}
+
+
+def _method(event: Mapping[str, Any]) -> str:
+    return str(event["requestContext"]["httpMethod"]).upper()
 
 
 def _parameters(event: Mapping[str, Any]) -> dict[str, str]:

@@ -143,7 +143,7 @@ class _Files:
 
     def remove(self, _key: str, _upload: str) -> None: ...
 
-    def link(self, _key: str, _name: str, _media_type: str, _seconds: int) -> str:
+    def link(self, _key: str, _name: str, _media_type: str, _seconds: int, _method: str = "GET") -> str:
         return self._path.as_uri()
 
 

@@ -51,7 +51,10 @@ class Answer:
 
     status: int
     headers: tuple[tuple[str, str], ...]
+    """Without `Content-Length`, which belongs to whoever sends it."""
     body: bytes
+    length: int | None = None
+    """Bytes that the body would have, where it has none because it was asked for by HEAD."""
 
 
 MISSING_ROUTE = Answer(403, (JSON,), b'{"message":"Missing Authentication Token"}')
@@ -223,9 +226,11 @@ def _answer(said: Mapping[str, Any]) -> Answer:
     if not isinstance(body, str):
         raise TypeError(f"a body of type {type(body).__name__} cannot leave Lambda: its answers are JSON")
     headers = [(name.lower(), str(value)) for name, value in said["headers"].items()]
+    length = next((int(value) for name, value in headers if name == "content-length"), None)
+    headers = [header for header in headers if header[0] != "content-length"]
     for name, values in said["multiValueHeaders"].items():
         headers += [(name.lower(), str(value)) for value in values]
     if not any(name == "content-type" for name, _ in headers):
         headers.append(JSON)
     content = base64.b64decode(body) if said.get("isBase64Encoded") else body.encode("utf-8")
-    return Answer(said["statusCode"], tuple(headers), content)
+    return Answer(said["statusCode"], tuple(headers), content, length)

@@ -72,7 +72,8 @@ async def _body(receive: Receive) -> bytes | None:
 async def _send(send: Send, answer: Answer, method: str, *, close: bool = False) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers]
     if answer.status not in BODILESS:
-        headers.append((b"content-length", str(len(answer.body)).encode()))
+        length = len(answer.body) if answer.length is None else answer.length
+        headers.append((b"content-length", str(length).encode()))
     if close:  # what is left of the request is never read
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -313,18 +313,53 @@ def test_dimensions_go_by_days_and_referrers_by_hours(newcomer: Person) -> None:
         assert len(body.get("stats", body.get("refs"))) == found
     assert newcomer.get(f"/api/v0/stats/toprefs?{day}T12:00:00Z").json()["stats"]
     backwards = "start=2020-06-18T23:00:00Z&end=2020-06-18T11:00:00Z"
-    assert newcomer.get(f"/api/v0/stats/browsers?{backwards}").json() == {"stats": [], "more": False}
-    total = newcomer.get(f"/api/v0/stats/total?{backwards}").json()
-    assert (total["total"], total["total_utc"]) == (0, 0), "days of browsers are shares of `total_utc`"
+    sentence = 'end: "2020-06-18T11:00:00Z" is before start: "2020-06-18T23:00:00Z"'
+    for page in ("browsers", "browsers/x", "toprefs", "hits/1", "hits", "total", "sizes"):
+        reply = newcomer.get(f"/api/v0/stats/{page}?{backwards}")
+        assert (reply.status, reply.json()) == (400, {"error": f"invalid query parameters: {sentence}"})
+
+
+def moves(person: Person, zone: str) -> None:
+    """Has the person live in this time zone from now on."""
+    created = person.created
+    document = UserDocument.get(partition(created.account.id), f"user#{created.user.id:010d}")
+    document.timezone = zone
+    document.save()
+    wiring.forget()
+
+
+@pytest.mark.parametrize("now", ["2020-07-01", "2020-12-01"])
+def test_days_are_taken_by_the_clock_of_their_season_and_not_by_todays(
+    newcomer: Person, monkeypatch: pytest.MonkeyPatch, now: str
+) -> None:
+    """Berlin's midnights: 22:00 UTC in summer, 23:00 in winter. `total_utc` reads the very clock times as UTC."""
+    moves(newcomer, "Europe/Berlin")
+    summer, winter = (
+        int(datetime.fromisoformat(f"{day}T12:00:00Z").timestamp()) for day in ("2020-06-18", "2020-12-18")
+    )
+    visited(newcomer, HIT._replace(browser="Summer", at=summer), HIT._replace(browser="Winter", at=winter))
+    moment = datetime.fromisoformat(f"{now}T12:00:00Z").timestamp()
+    monkeypatch.setattr(wiring, "now", lambda: moment)
+
+    def browsers(query: str) -> list[str]:
+        return [row["name"] for row in newcomer.get(f"/api/v0/stats/browsers?{query}").json()["stats"]]
+
+    assert browsers("start=2020-06-18T21:59:59Z&end=2020-06-18T22:30:00Z") == ["Summer"]
+    assert browsers("start=2020-06-18T22:00:00Z&end=2020-06-18T22:30:00Z") == []
+    assert browsers("start=2020-12-17T22:00:00Z&end=2020-12-17T22:59:59Z") == []
+    assert browsers("start=2020-12-17T22:00:00Z&end=2020-12-17T23:00:00Z") == ["Winter"]
+
+    def total_utc(start: str, end: str) -> int:
+        found: int = newcomer.get(f"/api/v0/stats/total?start={start}&end={end}").json()["total_utc"]
+        return found
+
+    assert [total_utc(f"2020-06-18T{hour:02}:00:00Z", "2020-06-18T23:00:00Z") for hour in (10, 11)] == [1, 0]
+    assert [total_utc("2020-12-18", f"2020-12-18T{hour}:59:59Z") for hour in (10, 11)] == [0, 1]
 
 
 def test_days_are_the_callers_and_matched_as_days_of_utc(newcomer: Person) -> None:
     """Whose evening is the next day already gets that day's figures; hours stay hours."""
-    created = newcomer.created
-    document = UserDocument.get(partition(created.account.id), f"user#{created.user.id:010d}")
-    document.timezone = "Asia/Tokyo"
-    document.save()
-    wiring.forget()
+    moves(newcomer, "Asia/Tokyo")
     visited(newcomer, HIT._replace(browser="Lynx", ref="x"))
     evening = "start=2020-06-17T15:00:00Z&end=2020-06-17T16:00:00Z"  # midnight of the 18th in Tokyo
     assert len(newcomer.get(f"/api/v0/stats/browsers?{evening}").json()["stats"]) == 1
@@ -385,7 +420,7 @@ def test_a_bad_page_is_told_to_everybody(person: Person) -> None:
 
 
 @pytest.mark.parametrize("path", ["browsers", "browsers/x", "foo", "hits/1"])
-@pytest.mark.parametrize("method", ["POST", "DELETE", "HEAD"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_breakdowns_are_only_read(person: Person, path: str, method: str) -> None:
     """Whether or not there is such a page."""
     assert person.ask(method, f"/api/v0/stats/{path}").status == 405

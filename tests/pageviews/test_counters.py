@@ -166,6 +166,8 @@ def test_a_site_that_shows_no_counters_says_so(front: FrontDoor) -> None:
         ("/x", 'unknown extension: ""'),
         ("/x.JSON", 'unknown extension: "JSON"'),
         ("/x.json?start=yesterday", 'start: "yesterday" is not a date (YYYY-MM-DD), week, month or year'),
+        ("/x.json?start=2021-01-02&end=2021-01-01", 'end: "2021-01-01" is before start: "2021-01-02"'),
+        ("/x.json?start=week&end=2021-01-01", 'end: "2021-01-01" is before start: "week"'),
         ("/x.json?end=week", 'end: "week" is not a date (YYYY-MM-DD)'),
         ("/x.json?end=2026-02-30", 'end: "2026-02-30" is not a date (YYYY-MM-DD)'),
         ("/x.%3Cb%3E", 'unknown extension: "<b>"'),

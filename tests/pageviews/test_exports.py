@@ -146,6 +146,7 @@ def unzipped(source: Source) -> dict[str, list[dict[str, Any]]]:
     with zipfile.ZipFile(io.BytesIO(data(source))) as file:
         assert file.testzip() is None
         assert all(name.startswith("folder/") for name in file.namelist())
+        assert file.namelist()[-1] == "folder/hit_stats.jsonl", "an importer reads nothing that comes after it"
         read = {name.removeprefix("folder/"): file.read(name).decode() for name in file.namelist()}
     assert read.keys() == FILES
     return {name: [json.loads(line) for line in text.splitlines()] for name, text in read.items()}

@@ -96,6 +96,18 @@ def test_without_sessions_identifiers_still_make_sessions() -> None:
     assert all(hit.session for hit in result.hits)
 
 
+@pytest.mark.parametrize(("name", "values"), [("ip", ("8.8.8.8", "9.9.9.9")), ("user_agent", (CHROME, CHROME[:-1]))])
+def test_without_sessions_half_an_identifier_tells_visitors_apart(name: str, values: tuple[str, str]) -> None:
+    """As logs without User-Agents have: whoever comes from one address is one visitor."""
+    one, other = values
+    found = accept(*({"path": "/a", name: value} for value in (one, other, one, "")), no_sessions=True).hits
+    assert found[0].session == found[2].session
+    assert len({hit.session for hit in found}) == 3
+    assert found[3].session == 0
+    whole = accept({"path": "/a", "ip": "8.8.8.8", "user_agent": CHROME}, no_sessions=True).hits
+    assert whole[0].session not in {hit.session for hit in found}
+
+
 def test_sessions_are_told_apart_by_the_callers_key() -> None:
     """Row 22: the same key is the same session, another key is another."""
     first, second, third = accept(*({"path": "/a", "session": key} for key in "aba")).hits

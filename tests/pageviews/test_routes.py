@@ -123,14 +123,14 @@ def test_unknown_paths_elsewhere_are_not_found_either(front: FrontDoor) -> None:
         ("PUT", "/api/v0/count"),
         ("POST", "/api/v0/me"),
         ("DELETE", "/api/v0/stats/total"),
-        ("HEAD", "/api/v0/me"),
-        ("HEAD", "/api/v0/stats/hits"),
+        ("HEAD", "/api/v0/count"),
+        ("PROPFIND", "/api/v0/me"),
     ],
 )
 def test_row_8_wrong_methods(person: Person, method: str, path: str) -> None:
     reply = person.ask(method, path)
     assert reply.status == 405
-    assert "allow" not in reply.headers
+    assert reply.headers["allow"] == ("OPTIONS, POST" if path.endswith("count") else "GET, HEAD, OPTIONS")
     if method == "HEAD":
         assert reply.body == b""
     else:
@@ -466,10 +466,21 @@ def test_row_38_ignored_addresses_are_not_counted(
     assert accepted == []
 
 
-@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "BREW"])
 def test_other_methods_of_the_pixel_are_refused_in_html(person: Person, method: str) -> None:
     reply = count(person, "p=/x", method)
     assert (reply.status, reply.headers["content-type"]) == (405, "text/html; charset=utf-8")
+    assert reply.headers["allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize("query", ["p=/x", "p=/x&s=xxx", ""])
+def test_head_is_told_what_the_pixel_would_say_and_counts_nothing(
+    person: Person, accepted: list[Message], query: str
+) -> None:
+    head = count(person, query, "HEAD")
+    assert accepted == []
+    got = count(person, query)
+    assert (head.status, head.headers, head.body) == (got.status, got.headers, b"")
 
 
 def test_the_pixels_limit_is_by_address_and_browser(person: Person, stopped: list[float]) -> None:
@@ -590,7 +601,7 @@ def test_answers_are_indented_and_safe_inside_html(newcomer: Person) -> None:
 def test_a_century_is_the_longest_range_and_too_much_of_it_is_refused(newcomer: Person) -> None:
     visited(newcomer, *((f"/{n}", NOON) for n in range(20)))
     assert newcomer.get("/api/v0/stats/total?start=1970-01-01").status == 200
-    assert newcomer.get("/api/v0/stats/total?start=0001-01-01").status == 400
+    assert newcomer.get("/api/v0/stats/total?start=0001-01-02").status == 400
     assert newcomer.get("/api/v0/stats/hits?limit=100&start=1970-01-01").status == 400
     large = "/api/v0/stats/hits?limit=20&start=2010-01-01"
     assert newcomer.get(large).status == 400

@@ -30,7 +30,7 @@ shown = web.Surface(blueprint, assets.PlainWords(), lambda _: (_limited,), ident
 _counter = shown.path("/counter/{proxy+}")
 
 
-@_counter.public("GET", "HEAD")
+@_counter.public("GET")
 def show_counter(request: web.Request) -> Said:
     """How often a page was seen, in the format that the extension names.
 

@@ -65,7 +65,10 @@ _pixel = pixels.path("/count")
 
 @_pixel.public("GET", "POST")
 def count_view(request: web.Request) -> Said:
-    """Counts one page view; the answer is a pixel whatever happens (page-view contract, section 4.2)."""
+    """Counts one page view; the answer is a pixel whatever happens (page-view contract, section 4.2).
+
+    HEAD is told what GET would be, and counts nothing: whoever sends it looks at no page.
+    """
     if bots.prefetched(request.headers):
         return responses.pixel()
     site = web.public_site(request)
@@ -86,11 +89,14 @@ def count_view(request: web.Request) -> Said:
         spams=enrichment.spams(),
         cloud=enrichment.cloud(),
     )
-    if isinstance(found, Hit):
-        _accept(site, [found], [])
-    elif isinstance(found, Bot):
-        _accept(site, [], [found])
+    if request.method != "HEAD":
+        _accept(site, *_sorted(found))
     return responses.pixel()
+
+
+def _sorted(found: Hit | Bot | hits.Dropped) -> tuple[list[Hit], list[Bot]]:
+    """What became of a view: a hit, a bot, or neither."""
+    return [found] if isinstance(found, Hit) else [], [found] if isinstance(found, Bot) else []
 
 
 # Acceptance

@@ -32,14 +32,14 @@ _REMEMBERED = 8
 
 def _checks(surface: "web.Surface[Any]") -> "Sequence[web.Check]":  # noqa: ARG001 - as every surface's
     limited = limited_quietly("pages")
-    return (web.no_trailing_slash, limited, of_a_site, _preflight)
+    return (web.no_trailing_slash, limited, of_a_site, _scripts_may_ask, web.preflight)
 
 
-def _preflight(request: web.Request, path: "web.Path[Any]") -> "web.Answer | None":
+def _scripts_may_ask(request: web.Request, path: "web.Path[Any]") -> "web.Answer | None":
     """Lets scripts of every origin ask. What they then get has the same headers for all of them, so that one copy of it
     serves all.
     """
-    return (web.cross_origin(request, path) or web.preflight(request, path)) if request.method == "OPTIONS" else None
+    return web.cross_origin(request, path) if request.method == "OPTIONS" else None
 
 
 described = web.Surface(blueprint, responses.ApiWords(), _checks, identify=web.identify)
@@ -47,14 +47,14 @@ _json = described.path("/api.json")
 _html = described.path("/api2.html")
 
 
-@_json.public("GET", "HEAD")
+@_json.public("GET")
 def describe(request: web.Request) -> Said:
     """Every endpoint in OpenAPI 2.0, for scripts of every origin."""
     headers = {**_HEADERS, "Content-Type": responses.JSON, "Access-Control-Allow-Origin": "*"}
     return assets.served(_document(where(request)), _condition(request), _HOUR, headers)
 
 
-@_html.public("GET", "HEAD")
+@_html.public("GET")
 def show(request: web.Request) -> Said:
     """The same as a page."""
     shown, policy = _page(where(request))

@@ -86,7 +86,7 @@ def send_file(request: web.Request) -> Said:
     if not links.holds(wiring.secrets().own().signing, _file_path(ref), last, wiring.now()):
         raise Forbidden("this link does not hold, or not any more")
     try:
-        url = wiring.exports().download(wiring.exports().linked(ref))
+        url = wiring.exports().download(wiring.exports().linked(ref), request.method)
     except NotFound:
         raise Invalid(responses_export.DELETED) from None
     return Said(302, "", {"Location": url})

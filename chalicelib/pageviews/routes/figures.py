@@ -49,8 +49,7 @@ def list_paths(request: web.Request, caller: web.Caller) -> Said:
 @_total.keyed("GET", permission=Permission.STATS, viewers=True)
 def show_total(request: web.Request, caller: web.Caller) -> Said:
     """How many visits there were, by hour and day."""
-    now = wiring.now()
-    asked = total_query(request.query, now, caller.user.offset(now))
+    asked = total_query(request.query, wiring.now(), caller.user.offset)
     found = wiring.reports().total(caller.site.stream, asked.when, asked.include)
     return _large(request, responses.total(found))
 
@@ -58,8 +57,7 @@ def show_total(request: web.Request, caller: web.Caller) -> Said:
 @_hits.keyed("GET", permission=Permission.STATS, viewers=True)
 def list_hits(request: web.Request, caller: web.Caller) -> Said:
     """The most visited paths, each with its visits by hour and day."""
-    now = wiring.now()
-    asked = hits_query(request.query, now, caller.user.offset(now))
+    asked = hits_query(request.query, wiring.now(), caller.user.offset)
     found = wiring.reports().hits(
         caller.site.stream,
         asked.when,
@@ -97,24 +95,21 @@ def list_referrers(request: web.Request, caller: web.Caller) -> Said:
     """Where the visitors of one path came from."""
     from chalicelib.pageviews.breakdowns import whole_number  # noqa: PLC0415
 
-    now = wiring.now()
     path = whole_number("path_id", request.parameters["path_id"])
-    asked = refs_query(request.query, now, caller.user.offset(now))
+    asked = refs_query(request.query, wiring.now(), caller.user.offset)
     return responses.said(responses.referrers(_pages(caller).referrers_of(path, asked)))
 
 
 @_breakdown.keyed("GET", permission=Permission.STATS, viewers=True)
 def show_breakdown(request: web.Request, caller: web.Caller) -> Said:
     """Visits by browser, system, place, language, size of screen, campaign or referrer."""
-    now = wiring.now()
-    asked = breakdown_query(request.query, now, caller.user.offset(now))
+    asked = breakdown_query(request.query, wiring.now(), caller.user.offset)
     return responses.said(responses.breakdown(_pages(caller).listed(request.parameters["page"].lower(), asked)))
 
 
 @_detail.keyed("GET", permission=Permission.STATS, viewers=True)
 def show_detail(request: web.Request, caller: web.Caller) -> Said:
     """What one of a breakdown's rows is made of: versions, regions, widths, sources, paths."""
-    now = wiring.now()
     page, value = request.parameters["page"].lower(), request.parameters["id"]
-    asked = breakdown_query(request.query, now, caller.user.offset(now))
+    asked = breakdown_query(request.query, wiring.now(), caller.user.offset)
     return responses.said(responses.breakdown(_pages(caller).detailed(page, value, asked)))

@@ -10,11 +10,11 @@ from .public import limited_quietly
 from .surface import blueprint
 
 _limited = limited_quietly("assets")
-links = web.Surface(blueprint, assets.PlainWords("POST"), lambda _: (_limited,), identify=web.identify, coded=False)
+links = web.Surface(blueprint, assets.PlainWords(), lambda _: (_limited,), identify=web.identify, coded=False)
 _stop = links.path(stopping.PATH)
 
 
-@_stop.public("GET", "HEAD")
+@_stop.public("GET")
 def ask(request: web.Request) -> Said:
     """Asks whether reports shall stop; nothing has happened yet."""
     _checked(request)

@@ -77,7 +77,7 @@ def download_export(request: Request) -> Said:
         raise NotFound("export any more: it has expired")
     if job.state is not State.FINISHED:
         raise Taken(f"the export is not finished: it is {job.state}")
-    url = wiring.exports().download(job)
+    url = wiring.exports().download(job, request.method)
     return responses.said({"object": "download", "url": url}, 302, {"Location": url})
 
 

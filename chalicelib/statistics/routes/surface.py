@@ -37,7 +37,8 @@ def _client_has_a_key(request: Request, path: object) -> None:  # noqa: ARG001 -
     Raises:
         Unauthenticated: with what to do about it.
     """
-    if request.headers.get("authorization", "").split() == ["Bearer", "None"] and request.path.rstrip("/") != PREFIX:
+    said = request.headers.get("authorization", "").lower().split()
+    if said == ["bearer", "none"] and request.path.rstrip("/") != PREFIX:
         raise Unauthenticated(responses.NOT_SET)
 
 
