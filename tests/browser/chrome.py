@@ -48,13 +48,16 @@ class Pages:
 
     def __init__(self) -> None:
         self._pages: dict[str, tuple[str, dict[str, str]]] = {}
+        self._held: dict[str, threading.Event] = {}
         self.asked: list[str] = []
         """Every path that was asked for."""
-        pages, asked = self._pages, self.asked
+        pages, held, asked = self._pages, self._held, self.asked
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
+                if self.path in held:
+                    held[self.path].wait(PATIENCE)
                 body, headers = pages.get(self.path.partition("?")[0], ("", {}))
                 self.send_response(200 if body else 404)
                 for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
@@ -80,6 +83,10 @@ class Pages:
         """Serves a page from now on."""
         page = f"<!doctype html><html><head><title>A page &amp; more</title>{head}</head><body>{body}</body></html>"
         self._pages[path] = page, headers or {}
+
+    def hold(self, path: str) -> threading.Event:
+        """Answers at a path only when the event is set, or after `PATIENCE`."""
+        return self._held.setdefault(path, threading.Event())
 
     def url(self, host: str, path: str) -> str:
         return f"http://{host}:{self.port}{path}"

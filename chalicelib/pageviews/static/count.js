@@ -6,36 +6,86 @@
 (function () {
     'use strict'
 
-    var gc = window.goatcounter = window.goatcounter || {},
-        SETTINGS = ['no_onload', 'no_events', 'allow_local', 'allow_frame', 'path', 'title', 'referrer', 'event'],
+    var SETTINGS = ['no_onload', 'no_events', 'allow_local', 'allow_frame', 'path', 'title', 'referrer', 'event'],
         LOCAL = /^(127|10|192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d+){2,3}$|^0\.0\.0\.0$|^\[::1?\]$|(^|\.)localhost$/,
+        SURROGATES = /[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g,
         SKIP = 'skipgc',
-        TOGGLE = '#toggle-goatcounter'
+        TOGGLE = '#toggle-goatcounter',
+        SOON = 50
 
-    function warn(text) {
-        if (window.console)
-            console.warn('goatcounter: ' + text)
+    // What the browser itself has by a name. Elements hide properties of their document by their names, fields those of
+    // their form: `<form name=title>` is `document.title`.
+    function its(object, name) {
+        for (var up = Object.getPrototypeOf(object), found; up; up = Object.getPrototypeOf(up)) {
+            found = Object.getOwnPropertyDescriptor(up, name)
+            if (found)
+                return found.get ? found.get.call(object) : found.value
+        }
+        return object[name]
+    }
+
+    // The same of texts; the page's script may have given it another text, but an element is none.
+    function text(object, name) {
+        var value = object[name]
+        if (typeof value !== 'string')
+            value = its(object, name)
+        return typeof value === 'string' ? value : ''
+    }
+
+    function call(object, method, a, b) {
+        return its(object, method).call(object, a, b, false)
+    }
+
+    function find(selector) {
+        return call(document, 'querySelector', selector)
+    }
+
+    function create(tag) {
+        return call(document, 'createElement', tag)
+    }
+
+    function listen(object, event, run) {
+        call(object, 'addEventListener', event, run)
+    }
+
+    // Settings are what a script of the page has put there; `<a id=goatcounter>` is found there as well.
+    var gc = Object.prototype.hasOwnProperty.call(window, 'goatcounter') && window.goatcounter
+    if (Object(gc) !== gc || gc.nodeType)
+        gc = {}
+    window.goatcounter = gc
+
+    function warn(what) {
+        if (window.console && console.warn)
+            console.warn('goatcounter: ' + what)
     }
 
     function script() {
-        return document.querySelector('script[data-goatcounter]')
+        return find('script[data-goatcounter]')
+    }
+
+    function said(tag, name) {
+        return tag && tag.getAttribute && tag.getAttribute('data-goatcounter' + name)
     }
 
     function endpoint() {
-        var tag = script()
-        return (tag && tag.getAttribute('data-goatcounter')) || gc.endpoint
+        return target || said(script(), '') || gc.endpoint
     }
 
     function unset(value) {
         return value === undefined || value === null
     }
 
+    // Half a surrogate pair, as of an emoji that was cut, cannot be encoded.
+    function encode(value) {
+        return encodeURIComponent(String(value).replace(SURROGATES, function (found) {
+            return found[1] ? found : '\uFFFD'
+        }))
+    }
+
     function query(values) {
-        var parts = []
-        for (var name in values)
-            if (values[name] !== '' && values[name] !== false && !unset(values[name]))
-                parts.push(name + '=' + encodeURIComponent(values[name]))
-        return '?' + parts.join('&')
+        return '?' + Object.keys(values).filter(function (name) {
+            return values[name] !== '' && values[name] !== false && !unset(values[name])
+        }).map(function (name) { return name + '=' + encode(values[name]) }).join('&')
     }
 
     // Storage may be forbidden: reading the property throws then.
@@ -52,8 +102,18 @@
     }
 
     function ready(run) {
-        if (document.readyState === 'loading')
-            document.addEventListener('DOMContentLoaded', run, false)
+        if (its(document, 'readyState') === 'loading')
+            listen(document, 'DOMContentLoaded', run)
+        else
+            run()
+    }
+
+    // As soon as there is a body, all of the head is there. Who reads a slow page may leave before the rest is.
+    function begun(run) {
+        if (its(document, 'body'))
+            run()
+        else if (its(document, 'readyState') === 'loading')
+            setTimeout(function () { begun(run) }, SOON)
         else
             run()
     }
@@ -64,43 +124,53 @@
 
     // The canonical address, if it is one of this host: it has no parameters that only trackers want.
     function page() {
-        var link = document.querySelector('link[rel~="canonical"][href]'), place = location
+        var link = find('link[rel~="canonical"][href]'), place = location
         if (link) {
-            var target = document.createElement('a')
-            target.href = link.href
-            if (bare(target.hostname) === bare(location.hostname))
-                place = target
+            var a = create('a')
+            a.href = link.href
+            if (bare(a.hostname) === bare(location.hostname))
+                place = a
         }
         return (place.pathname + place.search) || '/'
     }
 
+    // What tools that drive browsers leave there. An element may have such a name, and so be found there as well.
+    function left(object, names) {
+        return names.some(function (name) {
+            return object[name] && !find('[name=' + name + '],[id=' + name + ']')
+        })
+    }
+
     function robot() {
-        var w = window, d = document
-        if (w.callPhantom || w._phantom || w.phantom)
+        if (left(window, ['callPhantom', '_phantom', 'phantom']))
             return 150
-        if (w.__nightmare)
+        if (left(window, ['__nightmare']))
             return 151
-        if (d.__selenium_unwrapped || d.__webdriver_evaluate || d.__driver_evaluate)
+        if (left(document, ['__selenium_unwrapped', '__webdriver_evaluate', '__driver_evaluate']))
             return 152
         return navigator.webdriver ? 153 : 0
     }
 
     // What a call says, else what the page has set, else the default. A callback is given the default.
-    function chosen(said, set, otherwise) {
-        var value = unset(said) ? set : said
+    function chosen(given, set, otherwise) {
+        var value = unset(given) ? set : given
         if (typeof value === 'function')
             return value(otherwise)
         return unset(value) ? otherwise : value
+    }
+
+    function prerendering() {
+        return its(document, 'prerendering') === true
     }
 
     gc.get_data = function (vars) {
         vars = vars || {}
         var data = {
             p: chosen(vars.path, gc.path, page()),
-            r: chosen(vars.referrer, gc.referrer, document.referrer),
-            t: chosen(vars.title, gc.title, document.title),
+            r: chosen(vars.referrer, gc.referrer, text(document, 'referrer')),
+            t: chosen(vars.title, gc.title, text(document, 'title')),
             e: !!chosen(vars.event, gc.event, false),
-            s: window.screen.width,
+            s: +Object(window.screen).width || 0,
             b: robot(),
             q: location.search
         }
@@ -117,9 +187,9 @@
     }
 
     gc.filter = function () {
-        if (document.prerendering || document.visibilityState === 'prerender')
+        if (prerendering() || text(document, 'visibilityState') === 'prerender')
             return 'visibilityState'
-        if (!gc.allow_frame && window !== window.parent)
+        if (!gc.allow_frame && window !== window.top)
             return 'frame'
         if (!gc.allow_local && LOCAL.test(location.hostname))
             return 'localhost'
@@ -129,13 +199,13 @@
     }
 
     gc.url = function (vars) {
-        var data = gc.get_data(vars), target = endpoint()
+        var data = gc.get_data(vars), to = endpoint()
         if (unset(data.p))
             return warn('not counted: the path is null')
-        if (!target)
+        if (!to)
             return warn('not counted: no endpoint, neither data-goatcounter nor goatcounter.endpoint')
         data.rnd = ('0000' + Math.floor(Math.random() * 60466176).toString(36)).slice(-5)
-        return target + query(data)
+        return to + query(data)
     }
 
     function beacon(url) {
@@ -148,18 +218,9 @@
 
     // For browsers without beacons, and where an extension or a setting refuses them.
     function image(url) {
-        var img = document.createElement('img'), place = document.body || document.documentElement
-        function remove() {
-            if (img.parentNode)
-                img.parentNode.removeChild(img)
-        }
-        img.alt = ''
-        img.setAttribute('aria-hidden', 'true')
-        img.style.cssText = 'position:absolute;bottom:0;width:1px;height:1px;opacity:0'
-        img.addEventListener('load', remove, false)
-        img.addEventListener('error', remove, false)
+        var img = create('img')
+        img.onload = img.onerror = function () {} // so that it is kept until then, in no place of the page
         img.src = url
-        place.appendChild(img)
     }
 
     gc.count = function (vars) {
@@ -172,39 +233,43 @@
     }
 
     gc.bind_events = function () {
-        var found = document.querySelectorAll('[data-goatcounter-click]')
+        var found = call(document, 'querySelectorAll', '[data-goatcounter-click]')
         Array.prototype.forEach.call(found, function (element) {
             function own(name) {
-                return element.getAttribute('data-goatcounter-' + name)
+                return call(element, 'getAttribute', 'data-goatcounter-' + name)
             }
-            function send() {
+            function send(event) {
+                if (event.button > 1) // the right one opens a menu, others lead back and forth
+                    return
                 gc.count({
                     event: true,
-                    path: own('click') || element.getAttribute('name') || element.id || '',
-                    title: own('title') || element.title || (element.innerHTML || '').slice(0, 200),
+                    path: own('click') || text(element, 'name') || text(element, 'id'),
+                    title: own('title') || text(element, 'title') ||
+                        text(element, 'innerHTML').slice(0, 200).replace(/[\uD800-\uDBFF]$/, ''),
                     referrer: own('referrer') || own('referral') || '',
                     no_session: /^(1|t|true)$/i.test(own('no-session'))
                 })
             }
             if (own('bound'))
                 return
-            element.setAttribute('data-goatcounter-bound', 'true')
-            element.addEventListener('click', send, false)
-            element.addEventListener('auxclick', send, false)
+            call(element, 'setAttribute', 'data-goatcounter-bound', 'true')
+            listen(element, 'click', send)
+            listen(element, 'auxclick', send)
         })
     }
 
     gc.visit_count = function (opt) {
         ready(function () {
             opt = opt || {}
-            var type = opt.type || 'html', target = endpoint(),
+            var type = opt.type || 'html', to = endpoint(),
                 tag = {html: 'iframe', svg: 'img', png: 'img'}[type],
-                place = document.querySelector(opt.append || 'body')
-            if (!tag || !place || !target)
-                return warn('visit_count: no ' + (!tag ? 'type ' + type : !place ? 'element ' + opt.append : 'endpoint'))
+                place = find(opt.append || 'body')
+            if (!tag || !place || !to)
+                return warn('visit_count: no ' +
+                    (!tag ? 'type ' + type : !place ? 'element ' + opt.append : 'endpoint'))
 
-            var element = document.createElement(tag),
-                attr = {width: '200', height: opt.no_branding ? '60' : '80'},
+            var element = create(tag),
+                attr = opt.attr ? {} : {width: '200', height: opt.no_branding ? '60' : '80'},
                 path = unset(opt.path) || opt.path === '' ? gc.get_data().p : opt.path
             if (tag === 'iframe') {
                 attr.frameborder = '0'
@@ -214,7 +279,7 @@
                 attr.alt = ''
             for (var name in opt.attr)
                 attr[name] = opt.attr[name]
-            attr.src = target + 'er/' + encodeURIComponent(unset(path) ? page() : path) + '.' + type + query({
+            attr.src = to + 'er/' + encode(unset(path) ? page() : path) + '.' + type + query({
                 no_branding: opt.no_branding ? '1' : '',
                 style: opt.style,
                 start: opt.start,
@@ -222,7 +287,7 @@
             })
             for (name in attr)
                 element.setAttribute(name, attr[name])
-            place.appendChild(element)
+            call(place, 'appendChild', element)
         })
     }
 
@@ -233,7 +298,8 @@
               location.hostname + '.')
     }
 
-    var own = script(), set = own && own.getAttribute('data-goatcounter-settings')
+    // An application may take the script's tag away, or put another in its place, so it is read once.
+    var tag = script() || its(document, 'currentScript'), target = said(tag, ''), set = said(tag, '-settings')
     if (set)
         try {
             set = JSON.parse(set)
@@ -245,21 +311,23 @@
             warn('data-goatcounter-settings is not JSON: ' + error)
         }
 
-    if (!gc.no_onload)
-        ready(function () {
+    if (!gc.no_onload) {
+        begun(function () {
             // A page that was prerendered or opened in the background is seen later, or never. Chromium calls a
             // prerendered page visible before it says that it is not prerendered any more.
             var events = ['visibilitychange', 'prerenderingchange']
             function seen() {
-                if (document.visibilityState === 'hidden' || document.prerendering)
+                if (prerendering() || (text(document, 'visibilityState') || 'visible') !== 'visible')
                     return
-                events.forEach(function (name) { document.removeEventListener(name, seen, false) })
+                events.forEach(function (name) { call(document, 'removeEventListener', name, seen) })
                 gc.count()
             }
-            events.forEach(function (name) { document.addEventListener(name, seen, false) })
+            events.forEach(function (name) { listen(document, name, seen) })
             seen()
-
+        })
+        ready(function () {
             if (!gc.no_events)
                 gc.bind_events()
         })
+    }
 })();
