@@ -216,9 +216,9 @@ def test_long_texts_cost_only_their_own_hit(person: Person, waiting: Waiting, na
 
 
 @pytest.mark.parametrize("name", ["path", "title", "ref", "user_agent"])
-@pytest.mark.parametrize("text", [b"\\u0000", b"\\ud800", b"\\udfff\\ud800", b"\xff", b"\xc0\x80", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("text", [b"\\u0000", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\\ud83d\xed\xa0\x80"])
 def test_what_is_no_text_costs_only_its_own_hit(person: Person, waiting: Waiting, name: str, text: bytes) -> None:
-    """NUL bytes, lone surrogates, bytes that are no UTF-8."""
+    """NUL bytes, and bytes that are no UTF-8."""
     start = {"path": b"/", "user_agent": FIREFOX.encode()}.get(name, b"x")
     field = b'"' + name.encode() + b'": "' + start + text + b'"'
     bad = b'{"path": "/a", ' + field + b"}" if name != "path" else b"{" + field + b"}"
@@ -226,6 +226,32 @@ def test_what_is_no_text_costs_only_its_own_hit(person: Person, waiting: Waiting
     shown = "user_agent_header" if name == "user_agent" else name
     assert (reply.status, reply.json()) == (400, {"errors": {"1": f"{shown}: must be UTF-8."}})
     assert [found.path for found in waiting()] == ["/before", "/behind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (b"\\ud83d", "\ufffd"),
+        (b"\\uDE00x\\ud83D", "\ufffdx\ufffd"),
+        (b"\\ud83d\\ud83d\\ude00", "\ufffd\U0001f600"),
+        (b"\\ud83d\\ude00\\udc80", "\U0001f600\ufffd"),
+        (b"\\\\ud83d", "\\ud83d"),
+        (b"\\\\\\ud83d", "\\\ufffd"),
+        (b"\\ud83d\\\\ude00", "\ufffd\\ude00"),
+    ],
+)
+def test_half_an_emoji_counts_as_a_letter_that_was_lost(
+    person: Person, waiting: Waiting, text: bytes, read: str
+) -> None:
+    """Browsers send such escapes of texts that were cut: in any text of a hit; a backslash that is escaped is none."""
+    fields = ("path", "title", "ref", "query", "user_agent", "location", "language", "ip", "session")
+    start = {"path": b"/", "user_agent": FIREFOX.encode(), "query": b"utm_campaign="}
+    said = b", ".join(b'"%s": "%s"' % (name.encode(), start.get(name, b"") + text) for name in fields)
+    reply = post(person, b'{"hits": [{%s}, {"path": "/behind", "session": "x"}]}' % said)
+    assert (reply.status, reply.json()) == (202, {"status": "ok"})
+    first, behind = waiting()
+    assert (first.path, first.title, first.ref, first.campaign) == ("/" + read, read, read, read)
+    assert behind.path == "/behind"
 
 
 @pytest.mark.parametrize("name", ["location", "language", "ip", "session", "query"])

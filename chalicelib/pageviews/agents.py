@@ -48,10 +48,17 @@ _BROWSERS = {
     "Firefox": _Called("Firefox", 1), "Opera": _Called("Opera", 2), "Opera Mini": _Called("Opera Mini", 2),
 }  # fmt: skip
 _SHOWN = re.compile(r"(Chrome|Chromium|Firefox|Version|Safari|Edge(?=/1)|Opera(?: Mini)?)/(\d{1,9})(?:\.(\d{1,9}))?")
+# The same without a version, outside of comments.
+_BARE = re.compile(r"(?<!\S)(?:Headless)?(Chrome|Chromium|Firefox|Edge|Opera(?: Mini)?)(?!\S)")
 _EXPLORER = re.compile(r"MSIE (\d{1,9})")
-_ITSELF = re.compile(r"(PhantomJS|BingPreview|Dillo|PaleMoon|Basilisk)/(\d{1,9})(?:\.(\d{1,9}))?")
+_ITSELF = re.compile(
+    r"\b(PhantomJS|BingPreview|Dillo|PaleMoon|Basilisk)\b(?:[/ ](\d{1,9})(?:\.(\d{1,9}))?|(?=[\s;)]|$))"
+    r"|^(E?Links) \((\d{1,9})(?:\.(\d{1,9}))?"  # which have no slash
+)
 _PRODUCT = re.compile(r"(?<!\S)([A-Za-z][A-Za-z0-9._-]{0,39})/v?(\d{1,9})(?:\.(\d{1,9}))?")
 _COMMENT = re.compile(r"\([^()]*(?:\([^()]*\)[^()]*)*\)?")
+_SAFARI = re.compile(r"Safari/|(?<!\S)Safari(?!\S)|Mobile/15E148")
+_STATED = re.compile(r"Version/(\d{1,9})(?:\.(\d{1,9}))?")
 _GENERIC = frozenset({"mozilla", "applewebkit", "webkit", "khtml", "gecko", "version", "mobile", "safari", "build"})
 
 _WEBKIT = re.compile(r"AppleWebKit/(\d{1,9})")
@@ -68,14 +75,16 @@ _SYSTEMS = {
     "Windows": _Called("Windows", 2), "Windows Phone": _Called("Windows Phone", 2),
     "Chrome OS": _Called("Chrome OS", 0), "Linux": _Called("Linux", 0), "Solaris": _Called("SunOS", 0),
     "Chromecast Fuchsia": _Called("Fuchsia", 0),
-    **{name: _Called(name, 0) for name in ("OpenBSD", "FreeBSD", "NetBSD", "Tizen", "KaiOS", "Fuchsia", "Sailfish")},
+    **{name: _Called(name, 0) for name in ("OpenBSD", "FreeBSD", "NetBSD", "Fuchsia")},
+    **{name: _Called(name, 2) for name in ("Tizen", "KaiOS", "Sailfish")},
     **{name: _Called(versioned("Linux", name), 0) for name in ("Ubuntu", "Debian", "Fedora", "CentOS")},
 }  # fmt: skip
 _WINDOWS = {"NT": "", "RT": "8", "RT 8.1": "8.1"}
-# What the library does not know or calls by something finer, with the mark that tells it.
+# What the library does not know, calls by something finer, or knows with a version only; with the mark that tells it.
 _MARKED = {
-    "DragonFly": "DragonFly BSD", "PlayStation 4": "PlayStation 4", "Haiku": "Haiku", "J2ME": "Java ME",
-    "Windows": "Windows", "Linux": "Linux",
+    "CrOS": "Chrome OS", "DragonFly": "DragonFly BSD", "PlayStation 4": "PlayStation 4", "Haiku": "Haiku",
+    "J2ME": "Java ME", "Tizen": "Tizen", "KaiOS": "KaiOS", "KAIOS": "KaiOS", "Sailfish": "Sailfish",
+    "Fuchsia": "Fuchsia", "Linux": "Linux", "Windows": "Windows",
 }  # fmt: skip
 
 
@@ -109,14 +118,28 @@ def _browser(user_agent: str, system: str) -> str:
     shown = _shown(user_agent)
     itself = None if "MSIE" in shown else _ITSELF.search(user_agent)
     if itself:
-        return versioned(itself[1], _version(itself[2], itself[3]))
+        name, *version = filter(None, itself.groups())
+        return versioned(name, _version(*version))
     found = _library().browser(shown) if shown else None
     if found and found.family in _BROWSERS:
         called = _BROWSERS[found.family]
         return versioned(called.name, _version(*(found.major, found.minor)[: called.parts]))
-    if system.startswith(("macOS", "iOS")) and ("Safari/" in user_agent or "Mobile/15E148" in user_agent):
-        stated = _version(found.major, found.minor) if found else ""
-        return versioned("Safari", stated or _inferred_safari(user_agent, system))
+    return _unversioned(user_agent) or _other(user_agent, system)
+
+
+def _unversioned(user_agent: str) -> str:
+    """A browser that only says its name."""
+    if "MSIE" in user_agent:
+        return _BROWSERS["IE"].name
+    bare = _BARE.search(_COMMENT.sub(" ", user_agent))
+    return _BROWSERS[bare[1]].name if bare else ""
+
+
+def _other(user_agent: str, system: str) -> str:
+    """Safari, else the first product that says more than an engine's name."""
+    if system.startswith(("macOS", "iOS")) and _SAFARI.search(user_agent):
+        stated = _STATED.search(user_agent)
+        return versioned("Safari", _version(*stated.groups()) if stated else _inferred_safari(user_agent, system))
     for name, major, minor in _PRODUCT.findall(_COMMENT.sub(" ", user_agent)):
         if name.lower() not in _GENERIC:
             return versioned(name, _version(major, minor))
@@ -141,15 +164,16 @@ def _inferred_safari(user_agent: str, system: str) -> str:
 
 def _system(user_agent: str) -> str:
     found = _library().system(user_agent) if user_agent else None
-    if found and found.family in _SYSTEMS:
-        name, parts = _SYSTEMS[found.family]
+    family = found.family if found else ""
+    if found and family in _SYSTEMS and family != "Linux":
+        name, parts = _SYSTEMS[family]
         version = _version(*(found.major, found.minor)[:parts])
         if name == "Android":
             version = version.removesuffix(".0")
         elif name == "Windows":
             version = _WINDOWS.get(version, version)
         return versioned(name, version) if parts else name
-    return next((name for mark, name in _MARKED.items() if mark in user_agent), "")
+    return next((name for mark, name in _MARKED.items() if mark in user_agent), family if family in _SYSTEMS else "")
 
 
 def _version(*parts: str | None) -> str:

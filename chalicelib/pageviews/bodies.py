@@ -5,6 +5,7 @@ What is refused is said in one sentence, as `Invalid`; `what` names the value in
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 import orjson
@@ -27,21 +28,32 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
 
 
 def _patiently(body: bytes) -> Any:  # noqa: ANN401
-    """What orjson will not read: an empty body, more after the first value, and text that is not quite UTF-8.
+    """What orjson will not read: an empty body, more after the first value, and text that is not quite Unicode.
 
-    The latter becomes lone surrogates, which cost only what holds them.
+    The escape of a lone surrogate, which browsers make of half an emoji, is U+FFFD. Bytes that are no UTF-8, which they
+    never send, become lone surrogates, which cost only what holds them.
     """
     text = body.decode("utf-8", "surrogateescape").lstrip(" \t\r\n")
     if not text:
         return {}
     try:
-        return _PATIENT.raw_decode(text)[0]
+        return _PATIENT.raw_decode(_ESCAPE.sub(_whole, text))[0]
     except RecursionError:
         refuse("nested too deeply")
     except json.JSONDecodeError as error:
         refuse(f"{error.msg} at character {error.pos}")
     except ValueError as error:
         refuse(str(error).partition(";")[0])
+
+
+_ESCAPE = re.compile(
+    r"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\."
+)
+"""Escapes in strings of JSON: a pair of surrogates, a lone one, or any other."""
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return r"\ufffd" if escape[1] else escape[0]
 
 
 def _no_constant(name: str) -> NoReturn:

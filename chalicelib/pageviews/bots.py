@@ -35,10 +35,52 @@ _NAMED = re.compile(
 )
 
 
+# --- people's programs and devices that sound like robots -----------------------------------------------------------
+#
+# Their names are taken away before the tests for words, so that a robot that borrows such a name is known by the rest
+# of its text.
+
+# Text browsers and other small ones. Their texts may be shorter than those of others.
+_SMALL_BROWSER = re.compile(
+    r"(?:Lynx|w3m|Emacs-w3m|Emacs-W3|E?Links|Dillo|NetSurf|edbrowse|retawq|netrik|amaya|W3CLineMode|URL/Emacs Emacs)"
+    r"[ /]\(?v?\d[^\s;()]*(?: libwww(?:-FM)?/[\w.]+)?"
+)
+# The model in the text of a device: what is between the version of Android and the build, or the end of the comment.
+# Without a build it has a digit, as nearly all models have, and robots' names have not.
+_DEVICE = re.compile(
+    r"Android \d[\d.]*; (?:U; )?(?:[a-z]{2}(?:[-_][A-Za-z]{2,4})?; )?(?!compatible)"
+    r"(?:[^;()/]*(?= Build/)|[^;()/]*\d[^;()/]*(?=[;)]))"
+)
+_BRANDS = re.compile(
+    r"(?<![a-z])(?:cubot|fossibot|botech|cron(?:o|os|y)|e-?reader)(?![a-z])"
+    r"|; (?:[BCM]|ID|VR|POWER)[ _]BOT\b|; IDbot\b|htc_botdugls|\bXBot[ _](?:Senior|Junior)\b|StudoBrowser",
+    re.IGNORECASE,
+)
+# Apps to read mail and news in.
+_READERS = re.compile(r"\b(?:Outlook-iOS|Reeder)/[\w.]*")
+# Apps that show pages within themselves: what they add to the text of a browser, while their services that fetch pages
+# say the same without it.
+_VIEWS = re.compile(
+    r"(?<=KHTML, like Gecko\) )(.*?)\b(?:NetNewsWire|Liferea|RSSOwl|QuiteRSS|FeedDemon|Feeddler\w*|Feedly"
+    r"|GoodReader|Airmail|Instapaper|Slack|WhatsApp|1Password)/[\d.]+"
+)
+
+
+def _without_people(user_agent: str) -> str:
+    """A text without the names of people's programs and devices that sound like robots."""
+    if "Android" in user_agent:
+        user_agent = _DEVICE.sub("Android;", user_agent)
+    if "KHTML" in user_agent:
+        user_agent = _VIEWS.sub(r"\1", user_agent)
+    elif found := _SMALL_BROWSER.match(user_agent):
+        user_agent = user_agent[found.end() :]
+    return _READERS.sub("", _BRANDS.sub("", user_agent))
+
+
+# --- robots ---------------------------------------------------------------------------------------------------------
+
 # In the order that they are asked in.
 _TESTS: tuple[tuple[Callable[[str], object], Reason], ...] = (
-    (lambda user_agent: not _long_enough(user_agent), Reason.SHORT),
-    (re.compile("CUBOT|StudoBrowser").search, Reason.NONE),
     (re.compile("://").search, Reason.LINK),
     (_CLIENT_LIBRARY.search, Reason.CLIENT_LIBRARY),
     (_NAMED.search, Reason.KNOWN),
@@ -54,12 +96,17 @@ def recognise(user_agent: str) -> int:
     Only the first 512 characters are looked at: validation refuses whatever is longer.
     """
     user_agent = user_agent[:_LONGEST]
-    return next((reason.value for test, reason in _TESTS if test(user_agent)), 0)
+    if not _long_enough(user_agent):
+        return Reason.SHORT.value
+    rest = _without_people(user_agent)
+    return next((reason.value for test, reason in _TESTS if test(rest)), 0)
 
 
 def _long_enough(user_agent: str) -> bool:
-    """Whether it has ten bytes, a space and a slash, as browsers' texts have."""
-    return len(user_agent.encode("utf-8", "replace")) >= _SHORTEST and " " in user_agent and "/" in user_agent
+    """Whether it has ten bytes, a space and a slash, as browsers' texts have, or is a small browser's."""
+    if " " in user_agent and "/" in user_agent and len(user_agent.encode("utf-8", "replace")) >= _SHORTEST:
+        return True
+    return bool(_SMALL_BROWSER.match(user_agent))
 
 
 _AHEAD = {

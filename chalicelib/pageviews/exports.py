@@ -222,9 +222,9 @@ def _path(name: str) -> str:
 
 
 def _agent(name: str) -> str:
-    """Name, space and version; the space stays where there is no version."""
+    """Name, space and version; the space stays where there is no version, and no name either."""
     name, _, version = name.partition("\0")
-    return f"{_field(f'{name} {version}')}," if name or version else ","
+    return f"{_field(f'{name} {version}')},"
 
 
 def _ref(name: str) -> str:
@@ -237,8 +237,8 @@ def _plain(name: str) -> str:
 
 _NOTHING: Mapping[Kind, str] = {
     Kind.PATH: ",,",
-    Kind.BROWSER: ",",
-    Kind.SYSTEM: ",",
+    Kind.BROWSER: '" ",',
+    Kind.SYSTEM: '" ",',
     Kind.REF: ",,",
     Kind.LOCATION: ",",
 }

@@ -61,7 +61,9 @@ _REDDIT_VIEWS = ("/top", "/new", "/search", ".compact")
 
 @remembered(4096)
 def normalise(text: str) -> Referrer:
-    """A referrer as it is stored: a URL without scheme, query and trailing slash, a group's name, or free text."""
+    """A referrer as it is stored: a URL or an app's without scheme, query and trailing slash, a group's name, or free
+    text.
+    """
     text = text.strip()
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
@@ -69,8 +71,7 @@ def normalise(text: str) -> Referrer:
         return _url(rest)
     if separator and scheme == "android-app":
         group = _GROUP_OF.get(_ANDROID + _host(rest))
-        if group:
-            return Referrer(group, GROUP)
+        return Referrer(group, GROUP) if group else Referrer(_trimmed(_host(rest) + _path(rest)), OTHER)
     return Referrer(_trimmed(text), OTHER)
 
 
@@ -96,11 +97,16 @@ def _host(rest: str) -> str:
     return _authority(rest).rpartition("@")[2].strip().lower()
 
 
+def _path(rest: str) -> str:
+    """What stands between the host and the query or the fragment."""
+    return rest[len(_authority(rest)) :].partition("?")[0].partition("#")[0]
+
+
 def _url(rest: str) -> Referrer:
     name = _host(rest)
     if not name:
         return NONE
-    path = rest[len(_authority(rest)) :].partition("?")[0].partition("#")[0]
+    path = _path(rest)
     name = _ALIASES.get(name, name)
     if group := _group(name):
         return Referrer(group, GROUP)

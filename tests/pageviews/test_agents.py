@@ -85,7 +85,7 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         (f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {WEBKIT} Chrome/120.0 Safari/1", "Chrome 120", "Chrome OS"),
         (f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} HeadlessChrome/120.0 Safari/1", "Chrome 120", "Linux"),
         (f"Mozilla/5.0 (PlayStation 4 3.11) {WEBKIT}", "", "PlayStation 4"),
-        ("Mozilla/5.0 (Mobile; Nokia 8110; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5", "Firefox 48", "KaiOS"),
+        ("Mozilla/5.0 (Mobile; Nokia 8110; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS/2.5", "Firefox 48", "KaiOS 2.5"),
         ("Mozilla/5.0 (X11; U; DragonFly i386) Gecko/20 Firefox/3.6", "Firefox 3", "DragonFly BSD"),
         ("Mozilla/4.0 (compatible; J2ME/MIDP)", "", "Java ME"),
         (
@@ -118,14 +118,53 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("Mozilla/5.0 (X11; Haiku x86_64) WebPositive/1.3 Safari/615.1", "WebPositive 1.3", "Haiku"),
         ("Mozilla/5.0 (X11; SunOS i86pc; rv:60.0) Gecko/20100101 Firefox/60.0", "Firefox 60", "SunOS"),
         (f"Mozilla/5.0 (Fuchsia) {WEBKIT} Chrome/101.0 Safari/537.36 CrKey/1.56", "Chrome 101", "Fuchsia"),
-        ("Mozilla/5.0 (Sailfish 4.5; Mobile; rv:91.0) Gecko/91.0 Firefox/91.0", "Firefox 91", "Sailfish"),
+        ("Mozilla/5.0 (Sailfish 4.5; Mobile; rv:91.0) Gecko/91.0 Firefox/91.0", "Firefox 91", "Sailfish 4.5"),
         ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/1 Chrome/120 Safari/1", "Chrome 120", "Linux"),
+        (
+            "Mozilla/5.0 (SMART-TV; LINUX; Tizen 5.5.1) AppleWebKit/1 Samsung/2.1 TV Safari/1",
+            "Samsung 2.1",
+            "Tizen 5.5",
+        ),
+        ("Mozilla/5.0 (Mobile; rv:84.0) Gecko/84.0 Firefox/84.0 KaiOS/3.1.2", "Firefox 84", "KaiOS 3.1"),
+        ("Links (2.28; Linux 6.1.0 x86_64; GNU C 12.2; text)", "Links 2.28", "Linux"),
+        ("ELinks (0.4.3; NetBSD 3.0.2_PATCH sparc64; 141x19)", "ELinks 0.4", "NetBSD"),
+        ("ELinks/0.16.1.1 (textmode; Linux 6.1.0 x86_64; 120x50-2)", "ELinks 0.16", "Linux"),
+        ("w3m/0.5.3+git20230121", "w3m 0.5", ""),
+        ("Mozilla/4.0 (compatible; Dillo 3.0)", "Dillo 3.0", ""),
         ("", "", ""),
         ("something else", "", ""),
     ],
 )
 def test_a_user_agent_tells_browser_and_system(user_agent: str, browser: str, system: str) -> None:
     """The contract's rules hold in their order: the first that fits counts."""
+    assert _shown(agents.read(user_agent)) == (browser, system)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "browser", "system"),
+    [
+        (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome Safari/537.36", "Chrome", "Windows 10"),
+        (f"Mozilla/5.0 (X11; FreeBSD amd64) {WEBKIT} HeadlessChrome Safari", "Chrome", "FreeBSD"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) {WEBKIT} Chromium Safari/1", "Chrome", "macOS 10.15"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) {WEBKIT} Version/17.1 Safari", "Safari 17.1", "macOS 10.15"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) Safari", "Safari 17.1", "iOS 17.1"),
+        ("Mozilla/5.0 (X11; OpenBSD amd64; rv:1) Gecko/20100101 Firefox", "Firefox", "OpenBSD"),
+        ("Opera (Windows NT 5.1; U; en)", "Opera", "Windows XP"),
+        ("Opera Mini (J2ME)", "Opera Mini", "Java ME"),
+        ("Mozilla/4.0 (compatible; MSIE; Windows NT 6.1)", "Internet Explorer", "Windows 7"),
+        ("Mozilla/5.0 (Windows NT 6.1) Gecko PaleMoon", "PaleMoon", "Windows 7"),
+        ("Mozilla/4.0 (compatible; Dillo)", "Dillo", ""),
+        (f"Mozilla/5.0 (X11; CrOS x86_64) {WEBKIT} Chrome/120.0.0.0 Safari/1", "Chrome 120", "Chrome OS"),
+        ("Mozilla/5.0 (X11; CrOS) Firefox/120.0", "Firefox 120", "Chrome OS"),
+        ("Mozilla/5.0 (Linux; Tizen) X/1.0", "X 1.0", "Tizen"),
+        ("Mozilla/5.0 (Mobile; rv:48.0) Gecko/48.0 Firefox/48.0 KAIOS", "Firefox 48", "KaiOS"),
+        ("Mozilla/5.0 (Maemo; Linux; U; Jolla; Sailfish; Mobile; rv:31.0) Firefox/31.0", "Firefox 31", "Sailfish"),
+        ("Mozilla/5.0 (Fuchsia) Chrome/99.0", "Chrome 99", "Fuchsia"),
+        ("Mozilla/5.0 (compatible; like Firefox and Chrome) Kon/4.10", "Kon 4.10", ""),
+    ],
+)
+def test_a_name_is_known_without_a_version_too(user_agent: str, browser: str, system: str) -> None:
+    """Browsers and systems that say no more than their names, outside of what a text says in passing."""
     assert _shown(agents.read(user_agent)) == (browser, system)
 
 

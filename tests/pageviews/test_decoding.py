@@ -175,15 +175,23 @@ def test_more_after_the_first_value_is_ignored() -> None:
     assert decode_batch(b' \n{"hits":[{"path":"/a"}]} and more').hits == [RawHit("/a")]
 
 
-@pytest.mark.parametrize("text", [rb"\ud800", b"\xff", rb"\udc00\ud800"])
+@pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80", rb"\u0000", b"\\ud83d\xff"])
 def test_a_text_that_is_no_unicode_costs_only_its_hit(text: bytes) -> None:
-    """Lone surrogates and broken UTF-8 are found by validation, so the other hits of the batch are not lost."""
+    """Broken UTF-8 is found by validation, so the other hits of the batch are not lost."""
     batch = decode_batch(b'{"hits":[{"path":"/%s"},{"path":"/b"}]}' % text)
     accepted = hits.accept_batch(
         batch._replace(no_sessions=True), SITE, now=1e9, salts=SALTS, locate=lambda _address: ""
     )
     assert accepted.errors == {0: "path: must be UTF-8."}
     assert [hit.path for hit in accepted.hits] == ["/b"]
+
+
+@given(st.text(st.characters(categories=None)))
+def test_a_text_of_javascript_is_read_as_browsers_encode_it(text: str) -> None:
+    """JSON.stringify writes half a pair of surrogates as an escape; UTF-8 has U+FFFD in its place."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    body = json.dumps({"hits": [{"title": units.decode("utf-16-le", "surrogatepass")}]}).encode()
+    assert decode_batch(body).hits[0].title == units.decode("utf-16-le", "replace")
 
 
 MEGABYTE = 1 << 20
@@ -231,7 +239,7 @@ def test_absurd_sizes_of_what_is_not_stored_do_no_harm(fields: dict[str, Any]) -
 def test_what_is_said_of_a_filter_can_be_sent() -> None:
     """A lone surrogate or a megabyte in a filter's name does not come back."""
     message = refusal(b'{"hits":[{}],"filter":["\\ud800%s"]}' % (b"x" * MEGABYTE))
-    assert message.startswith("unknown value in Filter: [?x")
+    assert message.startswith("unknown value in Filter: [\ufffdx")
     assert len(message) < 300
 
 

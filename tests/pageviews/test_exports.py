@@ -177,7 +177,9 @@ def hit(path: str = "/", **more: Any) -> Hit:
 
 
 def test_a_row_is_written_as_importers_read_it() -> None:
-    """Byte by byte: quotes only where they are needed, a space for no version, two numbers for a session, or none."""
+    """Byte by byte: quotes only where they are needed, a space for no version and where there is no name, two numbers
+    for a session, or none.
+    """
     stream = Stream()
     stream.append(
         hit("/a", title="One", ref="example.com/a", ref_scheme="h", session=5),
@@ -188,8 +190,8 @@ def test_a_row_is_written_as_importers_read_it() -> None:
     assert data(stream.csv(stream.place())).decode() == HEADER + (
         '/a,One,0,,Firefox 139,Linux ,2a-1,0,example.com/a,h,"1920,0,1",NL,1,2025-11-21T04:40:00Z\n'
         '/a,One,0,,Firefox 139,Linux ,2a-1,0,,o,"0,0,1",US-TX,0,2025-11-21T04:40:00Z\n'
-        '"he said ""hi"", then",,1,,,Linux Ubuntu,0-0,0,,o,"1920,0,1",NL,1,2025-11-21T04:40:00Z\n'
-        '/b," led by a space",0,,,Linux ,0-0,0," x",o,"1920,0,1",,1,2025-11-21T04:39:59Z\n'
+        '"he said ""hi"", then",,1,," ",Linux Ubuntu,0-0,0,,o,"1920,0,1",NL,1,2025-11-21T04:40:00Z\n'
+        '/b," led by a space",0,," ",Linux ,0-0,0," x",o,"1920,0,1",,1,2025-11-21T04:39:59Z\n'
     )
 
 

@@ -226,7 +226,7 @@ def test_the_first_of_a_size_is_the_width(size: object, width: int) -> None:
         ({"size": "2147483648"}, "size: screen size 2147483648 is out of range of int32."),
         ({"size": "1,2147483649"}, "size: screen size 2147483649 is out of range of int32."),
         ({"path": "/\0"}, "path: must be UTF-8."),
-        ({"title": "\ud800"}, "title: must be UTF-8."),
+        ({"title": "t\0"}, "title: must be UTF-8."),
         ({"ref": "\0"}, "ref: must be UTF-8."),
         ({"user_agent": CHROME + "\0"}, "user_agent_header: must be UTF-8."),
         (
