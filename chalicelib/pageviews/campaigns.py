@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from .texts import mended, remembered
+from .texts import NO_UTF8, mended, remembered, spelt
 
 _SOURCES = ("utm_source", "ref", "src", "source")
 _NAMES = ("utm_campaign", "campaign")
@@ -25,13 +25,13 @@ def read(query: str) -> Campaign:
     """The campaign of a query string, with or without its `?`; the first key with a value wins, the rest is ignored.
 
     A name is cut to 2048 characters, and a query is read for 16,384: the contract has no error for longer ones, and a
-    hit is worth more than its label.
+    hit is worth more than its label. Escapes that are no UTF-8 stay.
     """
     if "=" not in query:
         return NONE
     values: dict[str, str] = {}
-    for key, value in parse_qsl(query[:_LONGEST_QUERY].removeprefix("?")):
-        if (trimmed := value.strip()) and key not in values:
+    for key, value in parse_qsl(query[:_LONGEST_QUERY].removeprefix("?"), errors=NO_UTF8):
+        if (trimmed := spelt(value).strip()) and key not in values:
             values[key] = trimmed
     return Campaign(_first(values, _SOURCES), mended(_first(values, _NAMES))[:_LONGEST])
 

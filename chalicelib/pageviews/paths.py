@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qsl, urlencode
 
-from .texts import BLANKS, remembered, storable
+from .texts import BLANKS, NO_UTF8, remembered, storable
 
 NO_EVENT_NAME = "(no event name)"
 
@@ -59,9 +59,12 @@ def _without_wrapping(path: str) -> str:
 
 
 def _kept(query: str) -> str:
-    """The query, encoded anew with sorted keys, without what is noise; the values of one key keep their order."""
-    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if not _noise(*pair)]
-    return urlencode(sorted(pairs, key=lambda pair: pair[0]))
+    """The query, encoded anew with sorted keys, without what is noise; the values of one key keep their order.
+
+    Escapes that are no UTF-8 stay.
+    """
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True, errors=NO_UTF8) if not _noise(*pair)]
+    return urlencode(sorted(pairs, key=lambda pair: pair[0]), errors=NO_UTF8)
 
 
 def _noise(key: str, value: str) -> bool:

@@ -1,5 +1,6 @@
 """What any text of a page view must be: storable as UTF-8, without NUL bytes, and short enough to remember."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import TypeVar
@@ -32,6 +33,17 @@ def mended(text: str) -> str:
     if storable(text):
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+NO_UTF8 = "surrogateescape"
+"""How bytes that are no UTF-8 are decoded and encoded where they have to stay what they are."""
+
+_BYTE = re.compile("[\udc80-\udcff]")
+
+
+def spelt(text: str) -> str:
+    """The text with percent-escapes for the bytes that `NO_UTF8` kept: what differs stays apart, and can be stored."""
+    return text if text.isascii() else _BYTE.sub(lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", text)
 
 
 def remembered(size: int) -> Callable[[Callable[[str], _Result]], Callable[[str], _Result]]:

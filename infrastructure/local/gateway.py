@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote
 
 from chalice.app import Chalice
 
+from chalicelib.pageviews.texts import NO_UTF8, spelt
 from infrastructure.local.context import ACCOUNT, LambdaContext
 
 LOG = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ def proxy_event(request: Request, route: str, parameters: Mapping[str, str]) -> 
     many: dict[str, list[str]] = {}
     for name, value in request.headers:
         many.setdefault(name, []).append(value)
-    query = parse_qs(request.query, keep_blank_values=True, errors="replace")
+    query = _query(request.query)
     now = time.time()
     context = LambdaContext("gateway")
     return {
@@ -213,6 +214,12 @@ def proxy_event(request: Request, route: str, parameters: Mapping[str, str]) -> 
         "body": base64.b64encode(request.body).decode("ascii") if request.body else None,
         "isBase64Encoded": bool(request.body),
     }
+
+
+def _query(text: str) -> dict[str, list[str]]:
+    """The parameters of a query, decoded but for the escapes that are no UTF-8."""
+    found = parse_qs(text, keep_blank_values=True, errors=NO_UTF8)
+    return {spelt(name): [spelt(value) for value in values] for name, values in found.items()}
 
 
 def _size(event: Mapping[str, Any]) -> int:

@@ -95,15 +95,15 @@ def test_the_event_has_all_that_api_gateway_says(gateway: Gateway, seen: list[di
         Request(
             "POST",
             "/look",
-            query="a=1&a=2&b=&c=%C3%A4+%2B",
+            query="a=1&a=2&b=&c=%C3%A4+%2B&d=%e4%C3%A4",
             headers=(("host", "h.example"), ("x-two", "1"), ("x-two", "2"), ("user-agent", "ua")),
             body=b"\x00\xff",
             client="203.0.113.9",
         )
     )
     (event,) = seen
-    assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": [""], "c": ["ä +"]}
-    assert event["queryStringParameters"] == {"a": "2", "b": "", "c": "ä +"}
+    assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": [""], "c": ["ä +"], "d": ["%E4ä"]}
+    assert event["queryStringParameters"] == {"a": "2", "b": "", "c": "ä +", "d": "%E4ä"}
     assert event["headers"]["x-two"] == "2"
     assert event["multiValueHeaders"]["x-two"] == ["1", "2"]
     assert (event["resource"], event["path"], event["httpMethod"]) == ("/look", "/look", "POST")

@@ -23,6 +23,9 @@ from chalicelib.pageviews.texts import storable
         ("", "", ""),
         ("?", "", ""),
         ("REF=x", "", ""),
+        ("utm_campaign=%C4%E3&utm_source=%BA%C3", "%BA%C3", "%C4%E3"),
+        ("utm_campaign=%ba%c3", "", "%BA%C3"),
+        ("campaign=%C3%BC%FC", "", "ü%FC"),
     ],
 )
 def test_the_first_key_with_a_value_names_the_campaign(query: str, source: str, name: str) -> None:

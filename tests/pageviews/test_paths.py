@@ -1,5 +1,7 @@
 """Paths of pages and names of events, as the page-view contract has them in section 7.1."""
 
+from urllib.parse import quote_from_bytes
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,10 @@ READER = "/storage/emulated/0/Android/data/jonas.tool.saveForOffline/files"
         ("/web/20200101123456/http:/example.com/a", "/a"),
         ("/web/2019/report", "/web/2019/report"),
         ("/Über?q=ü", "/Über?q=%C3%BC"),
+        ("/s?q=%e4", "/s?q=%E4"),
+        ("/s?%e4=1&q=%F6", "/s?q=%F6&%E4=1"),
+        ("/s?q=ä%C4%E3+%C3%BC%ff", "/s?q=%C3%A4%C4%E3+%C3%BC%FF"),
+        ("/s?q=%ED%A0%80", "/s?q=%ED%A0%80"),
     ],
 )
 def test_a_page_is_stored_under_one_spelling(sent: str, stored: str) -> None:
@@ -84,6 +90,14 @@ def test_only_some_paths_are_ignored(path: str, ignored: bool) -> None:
 
 
 URLISH = st.text(st.sampled_from("/?&=%a b.ü;#+\n\t")) | st.text()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=6), min_size=2, max_size=2, unique=True))
+def test_pages_stay_apart_whatever_bytes_their_queries_hold(values: list[bytes]) -> None:
+    """In any encoding: names and values of queries are bytes, which browsers escape."""
+    first, second = (quote_from_bytes(value, safe="") for value in values)
+    assert paths.page(f"/s?q={first}") != paths.page(f"/s?q={second}")
+    assert paths.page(f"/s?k{first}=1") != paths.page(f"/s?k{second}=1")
 
 
 @given(URLISH)
