@@ -149,14 +149,15 @@ class Recount:
         }
 
 
-def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset()) -> Recount:
-    """The visits of a combined log, in the order of its lines."""
+def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset(), *, by_time: bool = False) -> Recount:
+    """The visits of a combined log, in the order of its lines, or of their times as the importer sends them."""
     result = Recount()
     spelling: dict[str, str] = {}
     known: dict[tuple[str, str], str] = {}
     campaigns: dict[str, str] = {}
     sessions: dict[tuple[str, str], tuple[datetime, set[str]]] = {}
-    for view in page_views(log, result):
+    views = page_views(log, result)
+    for view in sorted(views, key=lambda view: view.at) if by_time else views:
         path = normalised(view.path)
         if reason := dropped(view, path, spammers):
             result.dropped[reason] += 1
@@ -449,7 +450,7 @@ def known_spammers() -> frozenset[str]:
 def recount_file(name: Path) -> Recount:
     """The visits of a log, plain or `.gz`."""
     with gzip.open(name) if name.suffix == ".gz" else name.open("rb") as log:
-        return recount(log, known_spammers())
+        return recount(log, known_spammers(), by_time=True)
 
 
 if __name__ == "__main__":

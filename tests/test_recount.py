@@ -4,12 +4,17 @@ import gzip
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from countless import logs, selection
+from countless import selection
+from countless.formats import FORMATS
+from countless.importer import read
+from countless.lines import UnreadError
+from countless.sources import opened
 from tests import recount as recount_module
 from tests.recount import Recount, View, is_robot, is_spam, normalised, page_views, recount
 
@@ -248,11 +253,13 @@ def test_recount_and_importer_send_the_same_page_views() -> None:
     with gzip.open(REAL_LOG) as log:
         ours = list(page_views(log, Recount()))
     theirs = []
-    with logs.opened(str(REAL_LOG)) as source:
+    combined = FORMATS["combined"]()
+    with opened(str(REAL_LOG)) as source:
         for raw in source:
-            line = logs.parse(raw, logs.FORMATS["combined"])
-            if line is not None and selection.exclusion(line) is None:
-                theirs.append(View(line.path, line.at, line.referrer, line.user_agent, line.address, line.query))
+            with suppress(UnreadError):
+                line = read(raw, combined)
+                if selection.exclusion(line) is None:
+                    theirs.append(View(line.path, line.at, line.referrer, line.user_agent, line.address, line.query))
     assert ours == theirs
     assert len(ours) == 4005
 

@@ -1,9 +1,9 @@
 """What is counted: a real log, generated days, many small sites, one hot stream, and a dashboard's questions."""
 
 import calendar
-import gzip
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from chalicelib.pageviews import geo, hits
 from chalicelib.pageviews.breakdowns import PAGES, Pages
 from chalicelib.pageviews.requests import MAX_HITS, decode_batch
 from chalicelib.pageviews.requests_query import BreakdownQuery
-from countless import importer, logs, selection
+from countless import importer, selection
 from countless.client import Hit
+from countless.formats import FORMATS
+from countless.lines import UnreadError
+from countless.sources import opened
 
 from .meter import Bill
 from .traffic import Traffic, windows
@@ -67,11 +70,13 @@ class Outcome:
 
 def logged() -> Iterator[Hit]:
     """The page views of the real log, as `countless import` sends them."""
-    with gzip.open(LOG) as lines:
+    combined = FORMATS["combined"]()
+    with opened(str(LOG)) as lines:
         for raw in lines:
-            line = logs.parse(raw, logs.FORMATS["combined"])
-            if line is not None and selection.exclusion(line) is None:
-                yield importer.as_hit(line)
+            with suppress(UnreadError):
+                line = importer.read(raw, combined)
+                if selection.exclusion(line) is None:
+                    yield importer.as_hit(line)
 
 
 def _messages(now: int) -> Iterator[Message]:

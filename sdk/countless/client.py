@@ -103,6 +103,9 @@ class Counted(NamedTuple):
     """Dropped because the site ignores their address."""
     refused: dict[int, str]
     """Not valid, and why."""
+    repeated: bool = False
+    """Whether the service had taken the same hits with the same idempotency key before this call: nothing of them
+    counts again."""
 
 
 class Wait(NamedTuple):
@@ -184,12 +187,13 @@ class PageViews:
         body = json.dumps({"no_sessions": no_sessions, "filter": filter, "hits": list(hits)}).encode()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         answer = self._request("POST", "count", content=body, headers=headers)
+        repeated = _was_taken(answer)
         if answer.is_success:
-            return Counted(_positions(answer), {})
+            return Counted(_positions(answer), {}, repeated)
         refused = _refused_hits(answer)
         if refused is None or any(position >= len(hits) for position in refused):
             raise _refusal(answer)
-        return Counted(_positions(answer), refused)
+        return Counted(_positions(answer), refused, repeated)
 
     def me(self) -> dict[str, Any]:
         """Who the token belongs to and what it may do: keys `user` and `token`."""
@@ -273,6 +277,7 @@ class PageViews:
                     self._wait_out(answer)
                     continue
                 if not answer.is_server_error:
+                    answer.extensions["failures"] = failures
                     return answer
                 problem, limit = f"{self._site} answered {answer.status_code}", self._patience
             failures += 1
@@ -339,6 +344,13 @@ def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON is anything
         return answer.json()
     except ValueError:
         return None
+
+
+def _was_taken(answer: httpx.Response) -> bool:
+    """Whether the service had taken the request before this call, as far as anybody can say: of one whose answers were
+    lost in between, it may have been this call.
+    """
+    return not answer.extensions["failures"] and answer.headers.get("X-Countless-Repeated", "") == "yes"
 
 
 def _positions(answer: httpx.Response) -> frozenset[int]:

@@ -1,18 +1,6 @@
 """Decides which requests of a web server's log are page views: what a person asked for and got to see."""
 
-from enum import StrEnum
-
-from countless.logs import Line
-
-
-class Reason(StrEnum):
-    """Why a line of a log is not sent."""
-
-    MALFORMED = "not a line of this format"
-    METHOD = "a method other than GET"
-    STATUS = "an error or a redirect"
-    STATIC = "a part of a page, a feed or a robot's file"
-
+from countless.lines import Line, Reason
 
 PARTS: dict[str, tuple[str, ...]] = {
     "styles, scripts and their data": ("css", "js", "mjs", "map", "json", "wasm", "webmanifest"),
@@ -32,14 +20,12 @@ _ENDINGS = frozenset(ending for endings in PARTS.values() for ending in endings)
 _NOT_MODIFIED = 304
 
 
-def exclusion(line: Line | None) -> Reason | None:
+def exclusion(line: Line) -> Reason | None:
     """Why this line is no page view, or None if it is one; the first reason that applies.
 
     Page views are GET requests answered with 2xx or 304 (seen from a browser's cache) for a path that neither
     ends in one of `PARTS`, nor is one of `ROBOTS_FILES`, nor lies below `WELL_KNOWN`; these in any case.
     """
-    if line is None:
-        return Reason.MALFORMED
     if line.method != "GET":
         return Reason.METHOD
     if not 200 <= line.status <= 299 and line.status != _NOT_MODIFIED:

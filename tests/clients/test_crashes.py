@@ -29,7 +29,7 @@ class Import:
         self.log = gzip.decompress(LOG.read_bytes())
         self.position = 0
         arguments = ("import", "-", "--url", service.url, "--token", service.token, "--batch", str(batch))
-        self.process = Process(*arguments, stdin=subprocess.PIPE)
+        self.process = Process(*arguments, "--window", "1", stdin=subprocess.PIPE)
         self._feeder = threading.Thread(target=self._feed, daemon=True)
         self._feeder.start()
 

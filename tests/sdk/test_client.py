@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import httpx
 import pytest
 
-from countless.client import Hit, PageViews, Wait
+from countless.client import Counted, Hit, PageViews, Wait
 from countless.errors import (
     BadRequestError,
     ForbiddenError,
@@ -85,7 +85,7 @@ def test_a_batch_is_sent_as_the_protocol_has_it() -> None:
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["Idempotency-Key"] == "k"
     assert json.loads(request.content) == {"no_sessions": True, "filter": [], "hits": TWO}
-    assert counted == (frozenset(), {})
+    assert counted == Counted(frozenset(), {}, repeated=False)
 
 
 def test_filtered_and_refused_hits_are_told_by_their_position() -> None:
@@ -93,7 +93,7 @@ def test_filtered_and_refused_hits_are_told_by_their_position() -> None:
         400, json={"errors": {"1": "path: must be set.\n"}}, headers={"X-Goatcounter-Filter": "0, 4"}
     )
     hits: list[Hit] = [{"path": "/"}] * 5
-    assert client(Service(answer)).count(hits) == (frozenset({0, 4}), {1: "path: must be set."})
+    assert client(Service(answer)).count(hits) == Counted(frozenset({0, 4}), {1: "path: must be set."})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import importlib
+import io
 import json
 import os
 import pty
@@ -10,7 +11,8 @@ import re
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,18 @@ import click
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 import countless.cli
-from countless.client import PageViews
+import countless.importing
+import countless.merging
+from countless.client import Counted, Hit, PageViews
+from countless.errors import UnreachableError
+from countless.formats import FORMATS
+from countless.importer import Importer
 from countless.selection import PARTS, ROBOTS_FILES
+from countless.sources import Source
 
 REAL_LOG = Path(__file__).parent.parent / "data" / "access.log.gz"
 URL = "https://stats.test/s/ACME"
@@ -30,9 +40,11 @@ URL = "https://stats.test/s/ACME"
 Answer = Callable[[list[dict[str, Any]]], httpx.Response]
 
 
-def line_of(path: str, status: int = 200, method: str = "GET") -> str:
-    asked = f'[17/May/2015:10:05:03 +0000] "{method} {path} HTTP/1.1"'
-    return f'192.0.2.1 - - {asked} {status} 5 "https://a.example/" "Mozilla/5.0 (X11; Linux x86_64)"\n'
+def line_of(
+    path: str, status: int = 200, method: str = "GET", *, at: str = "10:05:03", visitor: str = "192.0.2.1"
+) -> str:
+    asked = f'[17/May/2015:{at} +0000] "{method} {path} HTTP/1.1"'
+    return f'{visitor} - - {asked} {status} 5 "https://a.example/" "Mozilla/5.0 (X11; Linux x86_64)"\n'
 
 
 def accept(_hits: list[dict[str, Any]]) -> httpx.Response:
@@ -65,7 +77,9 @@ class Site:
         assert (body["no_sessions"], body["filter"]) == (True, None)
         answer = self.answer(body["hits"])
         failure = self.failures.pop(0) if self.failures else None
-        if not isinstance(failure, httpx.ConnectError):
+        if not isinstance(failure, httpx.ConnectError) and not (failure is None and answer.is_server_error):
+            if request.headers["Idempotency-Key"] in self.keys:
+                answer.headers["X-Countless-Repeated"] = "yes"
             self._take(request.headers["Idempotency-Key"], body["hits"])
         if isinstance(failure, Exception):
             raise failure
@@ -89,7 +103,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     client = functools.partial(
         PageViews, transport=httpx.MockTransport(site), sleep=site.slept.append, clock=lambda: sum(site.slept)
     )
-    monkeypatch.setattr(countless.cli, "PageViews", client)
+    monkeypatch.setattr(countless.importing, "PageViews", client)
     return site
 
 
@@ -109,7 +123,8 @@ def figures(result: Result) -> dict[str, int]:
 def log(tmp_path: Path) -> Path:
     """1,000 page views, numbered, between other lines."""
     path = tmp_path / "access.log"
-    path.write_text("".join(line_of(f"/{n}") + line_of("/style.css") for n in range(1000)))
+    visitors = [f"192.0.2.{n % 9}" for n in range(1000)]
+    path.write_text("".join(line_of(f"/{n}", visitor=visitors[n]) + line_of("/style.css") for n in range(1000)))
     return path
 
 
@@ -160,10 +175,27 @@ def test_the_same_lines_elsewhere_in_the_file_are_other_hits(site: Site) -> None
 
 
 def test_an_import_that_is_run_again_counts_nothing_twice(site: Site, log: Path) -> None:
-    run(str(log))
-    result = run(str(log))
+    """And says how much of it was counted before."""
+    run(str(log), "--batch", "100")
+    half = log.with_name("more.log")
+    half.write_text(log.read_text() + line_of("/new") * 7)
+    result = run(str(half), "--batch", "100")
     assert result.exit_code == 0
-    assert len(site.counted) == 1000
+    assert len(site.counted) == 1007
+    assert figures(result) == {
+        "lines read": 2007,
+        "left out: a part of a page, a feed or a robot's file": 1000,
+        "sent": 1007,
+        "accepted": 1007,
+        "of these new": 7,
+        "of these counted before, and not again": 1000,
+    }
+
+
+def test_a_batch_whose_answer_was_lost_is_new(site: Site, log: Path) -> None:
+    """It was this import that sent it before."""
+    site.failures = [httpx.ReadTimeout("taken, but the answer was lost")]
+    assert "counted before" not in run(str(log)).stdout
 
 
 def test_the_same_log_packed_is_the_same_import(site: Site, log: Path, tmp_path: Path) -> None:
@@ -207,7 +239,7 @@ def test_an_import_that_had_to_stop_says_where_and_ends_right_when_started_again
     assert stopped.exit_code == 1
     assert figures(stopped) | {"lines read": 0} == {
         "lines read": 0,
-        "left out: a part of a page, a feed or a robot's file": 499,
+        "left out: a part of a page, a feed or a robot's file": 1000,
         "sent": 500,
         "accepted": 250,
     }
@@ -336,9 +368,15 @@ def test_a_file_of_another_format_is_told(site: Site) -> None:
     common = b'192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5\n'
     result = run("-", stdin=common * 3)
     assert (result.exit_code, site.batches) == (4, [])
-    assert result.stderr == "No line is in the combined format; see --format\n"
+    assert result.stderr.splitlines() == [
+        *(f"line {number}: not a line of this format" for number in (1, 2, 3)),
+        "No line is in this format; see --format in countless import --help",
+    ]
     later = run("-", "--from-line", "2", stdin=line_of("/").encode() + common)
-    assert (later.exit_code, later.stderr) == (4, "No line from 2 on is in the combined format; see --format\n")
+    assert later.exit_code == 4
+    assert later.stderr.splitlines()[1:] == [
+        "No line from 2 on is in this format; see --format in countless import --help"
+    ]
 
 
 @pytest.mark.usefixtures("site")
@@ -353,21 +391,178 @@ def test_the_help_has_no_gaps_inside_its_paragraphs() -> None:
     assert {len(line) - len(line.lstrip()) for line in text.splitlines()[1:] if line} == {2}
 
 
-@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
-def test_a_damaged_file_stops_the_import_after_what_could_be_read(
-    site: Site, log: Path, tmp_path: Path, damage: str
+@pytest.mark.parametrize(
+    ("damage", "told", "least"),
+    [
+        ("cut off", "its gzip data end too early", 400),
+        ("overwritten", "its gzip data are damaged", 400),
+        ("followed", "what follows the end of its gzip data is not gzip", 1000),
+    ],
+)
+def test_of_a_damaged_file_everything_is_sent_that_can_be_read(
+    site: Site, log: Path, *, damage: str, told: str, least: int
 ) -> None:
-    packed = bytearray(gzip.compress(b"".join(log.read_bytes() for _ in range(20)), zlib.Z_NO_COMPRESSION))
+    packed = bytearray(gzip.compress(log.read_bytes(), zlib.Z_NO_COMPRESSION))
     if damage == "cut off":
         del packed[len(packed) // 2 :]
-    else:
+    elif damage == "overwritten":
         packed[len(packed) // 2 :] = b"\xff" * (len(packed) // 2)
-    path = tmp_path / "access.log.gz"
+    else:
+        packed += line_of("/beyond").encode()
+    path = log.with_suffix(".gz")
     path.write_bytes(packed)
     result = run(str(path))
     assert result.exit_code == 1
-    assert "cannot be read" in result.stderr
-    assert len(site.counted) >= 5000
+    assert result.stderr.splitlines()[-1] == f"{path}: {told}. All that could be read was sent."
+    assert site.paths == [f"/{n}" for n in range(len(site.paths))]
+    assert least <= len(site.paths) <= 1000
+
+
+@pytest.mark.usefixtures("site")
+def test_a_file_that_is_packed_otherwise_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "access.log.xz"
+    path.write_bytes(b"\xfd7zXZ\0" + bytes(100))
+    result = run(str(path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "xz -dc FILE | countless import - …" in result.stderr
+
+
+# --- lines that say something else than they seem to ------------------------------------------------------------------
+
+
+def test_lines_with_a_column_before_the_address_are_refused_by_number(site: Site) -> None:
+    lines = "".join(f"www.example.com:443 {line_of(f'/{n}', visitor=f'203.0.113.{n}')}" for n in range(9))
+    result = run("-", stdin=lines.encode())
+    assert (result.exit_code, site.batches) == (4, [])
+    told = "there are other columns between 'www.example.com:443' and the time"
+    assert result.stderr.splitlines() == [
+        *(f"line {number}: {told}" for number in range(1, 6)),
+        "4 more lines: no visitor's address where the format has it",
+        "No line is in this format; see --format in countless import --help",
+    ]
+    assert run("-", "--format", "combined-vhost", stdin=lines.encode()).exit_code == 0
+    assert [hit["ip"] for hit in site.counted] == [f"203.0.113.{n}" for n in range(9)]
+
+
+def test_what_a_line_says_cannot_harm_a_terminal(site: Site) -> None:
+    result = run("-", stdin=line_of("/", visitor="\x1b]0;x\x07\u202e\x9b2J").encode() + line_of("/").encode())
+    assert result.exit_code == 0
+    assert all(letter.isprintable() or letter == "\n" for letter in result.output)
+    assert len(site.counted) == 1
+
+
+def test_lines_may_end_by_cr_alone(site: Site) -> None:
+    content = "".join(line_of(f"/{n}") for n in range(3)).replace("\n", "\r")
+    assert run("-", stdin=content.encode()).exit_code == 0
+    assert site.paths == ["/0", "/1", "/2"]
+
+
+def test_one_address_with_nearly_all_lines_is_told(site: Site) -> None:
+    """However it is written; it may be a proxy's."""
+    behind = "".join(line_of("/", visitor=f"10.0.0.1:{n}") for n in range(60))
+    others = "".join(line_of("/", visitor=f"192.0.2.{n}") for n in range(5))
+    told = run("-", stdin=(behind + others).encode())
+    assert told.exit_code == 0
+    assert "60 of 65 page views come from '10.0.0.1'. If that is a proxy" in told.stderr
+    assert run("-", stdin=(behind + others * 5).encode()).stderr == ""
+    assert len(site.counted) == 65 + 85
+
+
+VHOSTS = "".join(f"{host}:80 {line_of(f'/{host}')}" for host in ("a.example", "B.example", "a.example"))
+
+
+def test_a_log_of_several_hosts_is_told_and_one_can_be_taken(site: Site) -> None:
+    told = run("-", "--format", "combined-vhost", stdin=VHOSTS.encode())
+    assert told.exit_code == 0
+    assert "The page views are of several hosts ('a.example', 'b.example') and count for one site" in told.stderr
+    one = run("-", "--format", "combined-vhost", "--host", "A.example", stdin=VHOSTS.encode())
+    assert (one.stderr, figures(one)["left out: a request to another host"]) == ("", 1)
+    assert site.paths == ["/a.example", "/B.example", "/a.example"] + ["/a.example"] * 2
+
+
+def test_a_format_of_ones_own_is_written_as_in_the_servers_settings(site: Site) -> None:
+    words = '$http_x_forwarded_for|[$time_local]|"$request"|$status'
+    line = '203.0.113.7, 10.0.0.1|[17/May/2015:10:05:03 +0000]|"GET /a HTTP/1.1"|200\n'
+    assert run("-", "--format", words, stdin=line.encode()).exit_code == 0
+    assert [(hit["ip"], hit["path"]) for hit in site.counted] == [("203.0.113.7, 10.0.0.1", "/a")]
+    wrong = run("-", "--format", "combinde", stdin=line.encode())
+    assert (wrong.exit_code, "combined-vhost" in wrong.stderr) == (2, True)
+
+
+# --- order by time ----------------------------------------------------------------------------------------------------
+
+
+def minutes(*numbers: int) -> str:
+    return "".join(line_of(f"/{n}", at=f"10:{n:02}:00") for n in numbers)
+
+
+def test_lines_of_one_log_are_put_in_order_by_time(site: Site) -> None:
+    run("-", "--batch", "2", stdin=minutes(3, 1, 2, 0, 4).encode())
+    assert [[hit["path"] for hit in batch] for batch in site.batches] == [["/0", "/1"], ["/2", "/3"], ["/4"]]
+
+
+def test_logs_of_several_servers_are_put_in_order_by_time(site: Site, tmp_path: Path) -> None:
+    """Packed or not; started again, the import counts nothing twice, and with other files it is another."""
+    names = ["a.log", "b.log.gz", "c.log"]
+    contents = [minutes(0, 3, 6).encode(), gzip.compress(minutes(1, 4, 7).encode()), minutes(2, 5).encode() + b"x\n"]
+    files = [str(tmp_path / name) for name in names]
+    for file, content in zip(files, contents, strict=True):
+        Path(file).write_bytes(content)
+    first = run(*files, "--batch", "3")
+    assert (first.exit_code, site.paths) == (0, [f"/{n}" for n in range(8)])
+    assert first.stderr == f"{files[2]}: line 3: not a line of this format\n"
+    assert figures(run(*files, "--batch", "3"))["of these counted before, and not again"] == 8
+    assert run(*files[:2]).exit_code == 0
+    assert len(site.counted) == 14
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("more", [["--from-line", "2"], ["-"]])
+def test_of_several_logs_nothing_is_left_out_and_none_is_standard_input(log: Path, more: list[str]) -> None:
+    result = run(str(log), str(log), *more)
+    assert result.exit_code == 2
+    assert "go with one FILE alone" in result.stderr
+
+
+def test_the_window_is_of_a_size(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes later than it reaches, comes when it is read; long lines fill it sooner."""
+    run("-", "--window", "2", stdin=minutes(1, 2, 3, 4, 0).encode())
+    monkeypatch.setattr(countless.merging, "WINDOW_BYTES", 2 * len(minutes(1)))
+    run("-", stdin=minutes(6, 7, 8, 9, 5).encode())
+    assert site.paths == ["/1", "/2", "/0", "/3", "/4", "/6", "/7", "/5", "/8", "/9"]
+
+
+@given(order=st.permutations(range(12)), window=st.integers(1, 12), batch=st.integers(1, 5), fails=st.integers(0, 11))
+def test_an_import_of_lines_out_of_order_that_stops_ends_right_when_it_goes_on(
+    order: list[int], window: int, batch: int, fails: int
+) -> None:
+    """Wherever it says to go on: what was sent before counts once, and nothing is left out."""
+    taken: dict[str, list[str]] = {}
+    left = fails
+
+    class Service(PageViews):
+        def __init__(self) -> None:
+            """Without a connection."""
+
+        def count(self, hits: Sequence[Hit], *, idempotency_key: str = "", **_fields: Any) -> Counted:
+            nonlocal left
+            if left == 0:
+                raise UnreachableError("gone")
+            left -= 1
+            paths = [hit["path"] for hit in hits]
+            assert taken.setdefault(idempotency_key, paths) == paths
+            return Counted(frozenset(), {})
+
+    def importing(first: int) -> Importer:
+        return Importer(Service(), FORMATS["combined"], batch, first, window=window)
+
+    content = minutes(*order).encode()
+    stopped = importing(1)
+    with suppress(UnreachableError):
+        stopped.run([Source("a.log", io.BytesIO(content))])
+    left = 99
+    importing(stopped.report.done + 1).run([Source("a.log", io.BytesIO(content))])
+    assert sorted(path for paths in taken.values() for path in paths) == sorted(f"/{n}" for n in range(12))
 
 
 def test_the_token_never_shows(site: Site, log: Path) -> None:
@@ -392,13 +587,13 @@ def test_no_bar_is_drawn_where_there_is_no_terminal(site: Site, log: Path) -> No
 
 BEHIND_A_TERMINAL = """
 import functools, httpx, sys
-import countless.cli
+import countless.cli, countless.importing
 from countless.client import PageViews
 
 def answer(request):
     return httpx.Response(200, json={"status": "ok", "token": {"name": "importer", "permissions": 2}})
 
-countless.cli.PageViews = functools.partial(PageViews, transport=httpx.MockTransport(answer))
+countless.importing.PageViews = functools.partial(PageViews, transport=httpx.MockTransport(answer))
 countless.cli.main(["import", sys.argv[1], "--url", "https://stats.test", "--token", "t"])
 """
 
