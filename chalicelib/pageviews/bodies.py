@@ -10,17 +10,23 @@ from typing import Any, NoReturn
 
 import orjson
 
+from chalicelib.core.crowds import BRACKETS, crowded
 from chalicelib.core.errors import Invalid
 
 MAX_INT = 2**31 - 1
+MOST = 2_000
+"""Objects and lists of a body: 500 page views, each with a list in its size. Other values are decoded in no time."""
+CROWDED = f"invalid JSON: more than {MOST} objects and lists"
 
 
-def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+def parse(body: bytes, crowd: str = CROWDED) -> Any:  # noqa: ANN401 - JSON is anything
     """The first JSON value of a body; of an empty one, an empty object.
 
     Raises:
-        Invalid: it is no JSON.
+        Invalid: it is no JSON; or it holds more than `MOST` objects and lists, of which `crowd` tells.
     """
+    if crowded(body, MOST, BRACKETS):
+        raise Invalid(crowd)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

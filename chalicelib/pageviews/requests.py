@@ -11,10 +11,11 @@ from typing import NamedTuple, NoReturn
 from chalicelib.core.errors import Invalid
 
 from . import scalars
-from .bodies import MAX_INT, as_flag, as_list, as_object, as_text, as_whole, named, parse, refuse
+from .bodies import CROWDED, MAX_INT, as_flag, as_list, as_object, as_text, as_whole, named, parse, refuse
 from .texts import mended
 
 MAX_HITS = 500
+_TOO_MANY = f"maximum amount of pageviews in one batch is {MAX_HITS}"
 _FILTERS = frozenset({"ip"})
 
 
@@ -70,12 +71,13 @@ def decode_batch(body: bytes) -> CountBatch:
     Raises:
         Invalid: it is no JSON, of the wrong shape, holds an unknown key or filter, or no hits or too many.
     """
-    fields = named(as_object(parse(body), "the body"), _BATCH_KEYS)
+    crowd = _TOO_MANY if body.count(b"{") > MAX_HITS else CROWDED
+    fields = named(as_object(parse(body, crowd), "the body"), _BATCH_KEYS)
     hits = as_list(fields.get("hits"), "hits")
     if not hits:
         raise Invalid("no hits")
     if len(hits) > MAX_HITS:
-        raise Invalid(f"maximum amount of pageviews in one batch is {MAX_HITS}")
+        raise Invalid(_TOO_MANY)
     batch = CountBatch(
         [_hit(index, value) for index, value in enumerate(hits)],
         as_flag(fields.get("no_sessions"), "no_sessions"),

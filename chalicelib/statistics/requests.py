@@ -15,11 +15,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from chalicelib.core import statistics
+from chalicelib.core.crowds import crowded
 from chalicelib.core.errors import Invalid, TooLarge
 from chalicelib.core.pages import LARGEST_PAGE
 from chalicelib.core.statistics import LARGEST_BATCH, Interval, Method, Once, Span, Update
 
 Query = Mapping[str, Sequence[str]]
+MOST_SENT = 120_000
+"""Values of a body: who sends back a statistic that was answered sends the days of a century, each with two texts."""
+MOST_UPDATED = 32_000
+"""Values of a batch: updates have five each, and some of what answers say of statistics."""
+_TOO_MANY = f"updates: must be at most {LARGEST_BATCH} in one request"
 PAGE = 100
 """Entries of a page of a list, if none are asked for."""
 MOST_DAYS = 36_600
@@ -124,12 +130,14 @@ def decode_batch(body: bytes, today: str) -> list[Update | Invalid]:
         Invalid: there is no list of updates.
         TooLarge: there are more than 500.
     """
+    if crowded(body, MOST_UPDATED):
+        raise TooLarge(_TOO_MANY)
     given = _parse(body)
     entries = given if isinstance(given, list) else _required(_object(given, {"updates"}), "updates")
     if not isinstance(entries, list):
         raise Invalid("updates: must be an array")
     if len(entries) > LARGEST_BATCH:
-        raise TooLarge(f"updates: must be at most {LARGEST_BATCH} in one request")
+        raise TooLarge(_TOO_MANY)
     return [_entry(entry, today) for entry in entries]
 
 
@@ -216,6 +224,8 @@ def _shown(field: str) -> str:
 
 def _parse(body: bytes) -> object:
     """What a JSON text holds, numbers exactly as they stand there; of nothing at all an object without fields."""
+    if crowded(body, MOST_SENT):
+        raise TooLarge(f"body: must hold at most {MOST_SENT} values")
     try:
         text = body.decode()
     except UnicodeDecodeError:
