@@ -10,8 +10,10 @@ _ADDRESS = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<host>[^/?#:]*)(?P<port>:[0-9]{1,5})?(?P<rest>[/?#].*)?", re.DOTALL
 )
 _LAST_PORT = 65_535
-_REST = re.compile(r"[^\x00-\x20\x7f-\xa0\ud800-\udfff\"'<>\\^`{|};,]*")
-"""What may follow a host: nothing that could end a text of HTML, a header or a list, or that cannot be stored."""
+_REST = re.compile(r"[^\x00-\x20\x7f-\xa0\ud800-\udfff\ufffd\"'<>\\^`{|};,]*")
+"""What may follow a host: nothing that could end a text of HTML, a header or a list, that cannot be stored, or that was
+lost on the way (U+FFFD).
+"""
 
 
 def host(text: str, labels: int = 1) -> str:

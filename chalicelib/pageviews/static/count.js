@@ -16,12 +16,14 @@
     // What the browser itself has by a name. Elements hide properties of their document by their names, fields those of
     // their form: `<form name=title>` is `document.title`.
     function its(object, name) {
-        for (var up = Object.getPrototypeOf(object), found; up; up = Object.getPrototypeOf(up)) {
-            found = Object.getOwnPropertyDescriptor(up, name)
-            if (found)
-                return found.get ? found.get.call(object) : found.value
+        for (var up = Object.getPrototypeOf(object); up; up = Object.getPrototypeOf(up)) {
+            var found = Object.getOwnPropertyDescriptor(up, name) || {}
+            if (found.get)
+                return found.get.call(object)
+            if (found.value)
+                return found.value
         }
-        return object[name]
+        return object[name] // old browsers show no getters
     }
 
     // The same of texts; the page's script may have given it another text, but an element is none.
