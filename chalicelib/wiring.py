@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .aws.log import DynamoLog
     from .aws.queues import SqsFolds, SqsIngest
     from .aws.removals import Removals
+    from .aws.repeats import Repeats
     from .aws.reporting import Reporting
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
@@ -119,6 +120,15 @@ def ingest() -> "SqsIngest":
         imports=given.imports_queue,
         bucket=given.bucket,
     )
+
+
+@cache
+def repeats() -> "Repeats":
+    """Which requests with an idempotency key came before."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.repeats import Repeats  # noqa: PLC0415
+
+    return Repeats(clients.dynamodb_once(), settings().limits_table, _clock)
 
 
 @cache

@@ -321,10 +321,16 @@ def test_an_idempotency_key_gives_the_same_id_to_the_same_key_site_and_body_only
 ) -> None:
     body = {"no_sessions": True, "hits": [{"path": "/a"}]}
     other = person.key(126)
-    for headers in ({}, {}, {"Authorization": f"Bearer {other}"}):
-        person.post("/api/v0/count", json_body=body, headers={"idempotency-key": "once", **_lower(headers)})
-    person.post("/api/v0/count", json_body=body, headers={"idempotency-key": "twice"})
-    person.post("/api/v0/count", json_body={**body, "filter": []}, headers={"idempotency-key": "once"})
+    """And the answer to what came before says so."""
+
+    def repeated(body: dict[str, Any], key: str, token: str = "") -> bool:
+        own = {"authorization": f"Bearer {token}"} if token else {}
+        reply = person.post("/api/v0/count", json_body=body, headers={"idempotency-key": key, **own})
+        return reply.headers.get("x-countless-repeated") == "yes"
+
+    assert [repeated(body, "once"), repeated(body, "once"), repeated(body, "once", other)] == [False, True, False]
+    assert not repeated(body, "twice")
+    assert not repeated({**body, "filter": []}, "once")
     first, again, others, second, changed = [message.id for message in accepted]
     assert first == again
     assert len({first, others, second, changed}) == 4
@@ -341,10 +347,6 @@ def test_a_batch_that_was_corrected_counts_under_the_key_of_the_refused_one(newc
     pump.settle()
     hits = newcomer.get("/api/v0/stats/hits").json()["hits"]
     assert {hit["path"]: hit["count"] for hit in hits} == {"/good": 1, "/bad": 1}
-
-
-def _lower(headers: dict[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def test_row_28_an_earlier_hit_moves_the_first_one(newcomer: Person, accepted: list[Message]) -> None:

@@ -26,7 +26,8 @@ _count = api.path("/api/v0/count", limits=("api-count",))
 def count_batch(request: web.Request, caller: web.Caller) -> Said:
     """Counts up to 500 page views; those with errors are named, the others are accepted.
 
-    Under an `Idempotency-Key`, the same body counts once within a day; another body counts as another request.
+    Under an `Idempotency-Key`, the same body counts once within a day, and the answer says if it came before; another
+    body counts as another request.
     """
     if refusal := undeclared(request):
         return refusal
@@ -43,6 +44,8 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
     derived = _derived(caller.key, caller.site, once, request.body) if once else 0
     _accept(caller.site, found.hits, found.bots, derived=derived)
     headers = {"X-Goatcounter-Filter": ", ".join(map(str, found.filtered))} if found.filtered else {}
+    if derived and (found.hits or found.bots) and wiring.repeats().note(derived):
+        headers["X-Countless-Repeated"] = "yes"
     if found.errors:
         errors = {str(index): message for index, message in found.errors.items()}
         return responses.said({"errors": errors}, 400, headers)
