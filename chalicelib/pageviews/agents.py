@@ -51,10 +51,8 @@ _SHOWN = re.compile(r"(Chrome|Chromium|Firefox|Version|Safari|Edge(?=/1)|Opera(?
 # The same without a version, outside of comments.
 _BARE = re.compile(r"(?<!\S)(?:Headless)?(Chrome|Chromium|Firefox|Edge|Opera(?: Mini)?)(?!\S)")
 _EXPLORER = re.compile(r"MSIE (\d{1,9})")
-_ITSELF = re.compile(
-    r"\b(PhantomJS|BingPreview|Dillo|PaleMoon|Basilisk)\b(?:[/ ](\d{1,9})(?:\.(\d{1,9}))?|(?=[\s;)]|$))"
-    r"|^(E?Links) \((\d{1,9})(?:\.(\d{1,9}))?"  # which have no slash
-)
+_ITSELF = re.compile(r"(PhantomJS|BingPreview|Dillo|PaleMoon|Basilisk)(?:[/ ](\d{1,9})(?:\.(\d{1,9}))?|(?=[\s;)]|$))")
+_LINKS = re.compile(r"(E?Links) \((\d{1,9})(?:\.(\d{1,9}))?")
 _PRODUCT = re.compile(r"(?<!\S)([A-Za-z][A-Za-z0-9._-]{0,39})/v?(\d{1,9})(?:\.(\d{1,9}))?")
 _COMMENT = re.compile(r"\([^()]*(?:\([^()]*\)[^()]*)*\)?")
 _SAFARI = re.compile(r"Safari/|(?<!\S)Safari(?!\S)|Mobile/15E148")
@@ -118,8 +116,7 @@ def _browser(user_agent: str, system: str) -> str:
     shown = _shown(user_agent)
     itself = None if "MSIE" in shown else _ITSELF.search(user_agent)
     if itself:
-        name, *version = filter(None, itself.groups())
-        return versioned(name, _version(*version))
+        return versioned(itself[1], _version(itself[2], itself[3]))
     found = _library().browser(shown) if shown else None
     if found and found.family in _BROWSERS:
         called = _BROWSERS[found.family]
@@ -143,7 +140,8 @@ def _other(user_agent: str, system: str) -> str:
     for name, major, minor in _PRODUCT.findall(_COMMENT.sub(" ", user_agent)):
         if name.lower() not in _GENERIC:
             return versioned(name, _version(major, minor))
-    return ""
+    links = _LINKS.match(user_agent)  # which has no slash
+    return versioned(links[1], _version(links[2], links[3])) if links else ""
 
 
 def _shown(user_agent: str) -> str:

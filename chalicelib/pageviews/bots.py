@@ -37,12 +37,12 @@ _NAMED = re.compile(
 
 # --- people's programs and devices that sound like robots -----------------------------------------------------------
 #
-# Their names are taken away before the tests for words, so that a robot that borrows such a name is known by the rest
-# of its text.
+# If a text is a robot's with their names, it is asked again without them: a robot that borrows such a name is known by
+# the rest of its text.
 
 # Text browsers and other small ones. Their texts may be shorter than those of others.
 _SMALL_BROWSER = re.compile(
-    r"(?:Lynx|w3m|Emacs-w3m|Emacs-W3|E?Links|Dillo|NetSurf|edbrowse|retawq|netrik|amaya|W3CLineMode|URL/Emacs Emacs)"
+    r"^(?:Lynx|w3m|Emacs-w3m|Emacs-W3|E?Links|Dillo|NetSurf|edbrowse|retawq|netrik|amaya|W3CLineMode|URL/Emacs Emacs)"
     r"[ /]\(?v?\d[^\s;()]*(?: libwww(?:-FM)?/[\w.]+)?"
 )
 # The model in the text of a device: what is between the version of Android and the build, or the end of the comment.
@@ -68,13 +68,8 @@ _VIEWS = re.compile(
 
 def _without_people(user_agent: str) -> str:
     """A text without the names of people's programs and devices that sound like robots."""
-    if "Android" in user_agent:
-        user_agent = _DEVICE.sub("Android;", user_agent)
-    if "KHTML" in user_agent:
-        user_agent = _VIEWS.sub(r"\1", user_agent)
-    elif found := _SMALL_BROWSER.match(user_agent):
-        user_agent = user_agent[found.end() :]
-    return _READERS.sub("", _BRANDS.sub("", user_agent))
+    user_agent = _VIEWS.sub(r"\1 ", _DEVICE.sub("Android;", _SMALL_BROWSER.sub(" ", user_agent)))
+    return _READERS.sub(" ", _BRANDS.sub(" ", user_agent))
 
 
 # --- robots ---------------------------------------------------------------------------------------------------------
@@ -98,8 +93,11 @@ def recognise(user_agent: str) -> int:
     user_agent = user_agent[:_LONGEST]
     if not _long_enough(user_agent):
         return Reason.SHORT.value
-    rest = _without_people(user_agent)
-    return next((reason.value for test, reason in _TESTS if test(rest)), 0)
+    return _reason(user_agent) and _reason(_without_people(user_agent))
+
+
+def _reason(user_agent: str) -> int:
+    return next((reason.value for test, reason in _TESTS if test(user_agent)), 0)
 
 
 def _long_enough(user_agent: str) -> bool:
