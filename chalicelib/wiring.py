@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
     from .aws.statistics import Statistics
+    from .aws.users import Users
     from .core.breakdowns import Breakdowns
     from .core.caches import Kept
     from .core.exporting import Exporter
@@ -55,6 +56,15 @@ def accounts() -> "Accounts":
     from .aws.accounts import Accounts  # noqa: PLC0415 - loaded by those who need it
 
     return Accounts(settings(), _clock)
+
+
+@cache
+def users() -> "Users":
+    """Makes, changes and removes users."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.users import Users  # noqa: PLC0415
+
+    return Users(clients.dynamodb(), settings().documents_table, accounts(), _clock)
 
 
 @cache

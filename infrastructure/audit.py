@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @click.argument("streams", nargs=-1, metavar="[STREAM]...")
 @at_aws()
 def audit(streams: tuple[str, ...], url: str | None) -> None:
-    """Prove that the figures are what the log says: for every site's stream, or those named.
+    """Prove that the figures are what the log says: for every site's stream, or those named, also by
+    their sites' codes or ids.
 
     Each stream's log is read from its first segment on and counted anew; nothing is changed, and counting may go
     on meanwhile. Prints a line a stream (its watermark is the last segment that the rollups hold; what came later
@@ -36,7 +37,8 @@ def audit(streams: tuple[str, ...], url: str | None) -> None:
 
 
 def audits(streams: Sequence[str] = ()) -> Iterator[Audit]:
-    """Audits every site's stream by id of the site, or those that are named, one after the other.
+    """Audits every site's stream by id of the site, or those that are named, one after the other. A stream may be named
+    by the code or the id of its site as well.
 
     Raises:
         click.BadParameter: no site has such a stream; nothing has been audited then.
@@ -44,10 +46,13 @@ def audits(streams: Sequence[str] = ()) -> Iterator[Audit]:
     from chalicelib import wiring  # noqa: PLC0415 - reads its settings from the environment
     from chalicelib.core.audit import audit as audited  # noqa: PLC0415
 
-    known = [site.stream for site in wiring.accounts().all_sites()]
-    if unknown := sorted(set(streams) - set(known)):
+    sites = list(wiring.accounts().all_sites())
+    known = {str(site.id): site.stream for site in sites} | {site.code: site.stream for site in sites}
+    known |= {site.stream: site.stream for site in sites}
+    found = {name: known.get(name, known.get(name.lower(), "")) for name in streams}
+    if unknown := sorted(name for name, stream in found.items() if not stream):
         raise click.BadParameter(f"no site has the stream {', '.join(unknown)}", param_hint="STREAM")
-    for stream in streams or known:
+    for stream in dict.fromkeys(found.values() if streams else known.values()):
         yield audited(wiring.log(), wiring.rollups(), stream)
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from infrastructure.keys import aligned, chosen, listed, operating
+from infrastructure import choosing
+from infrastructure.choosing import listed
+from infrastructure.keys import aligned, operating
 from infrastructure.reaching import reaching
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ LONGEST = 2048
 
 def _caring(command: F) -> F:
     """Gives a command the options that say which site is meant."""
-    site = click.option("--site", "code", help="The code of the site; not needed where the account has only one.")
+    site = click.option("--site", "code", help="The code or id of the site; not needed where the account has only one.")
     return site(operating(command))
 
 
@@ -47,8 +49,8 @@ def _changing(command: F) -> F:
 def paths() -> None:
     """List, rename, merge and delete the paths of a site; purge what was counted. An event is the path of its name.
 
-    Changes are made by the service's function `redact`, while counting goes on: figures show all of a change or
-    nothing, within about a minute after it is done. Nothing can be had back.
+    A PATH may be given by its id as well. Changes are made by the service's function `redact`, while counting goes on:
+    figures show all of a change or nothing, within about a minute after it is done. Nothing can be had back.
     """
 
 
@@ -231,19 +233,18 @@ def _events(number: int) -> str:
 
 
 def _site(account: str | None, code: str | None) -> Site:
-    """The account's site with this code, or its only one.
+    """The account's site with this code or id, or its only one.
 
     Raises:
         click.ClickException: there is none, or a choice.
     """
-    found = {site.code: site for site in chosen(account).sites()}
-    if code is None and len(found) == 1:
-        return next(iter(found.values()))
-    if code is None:
-        raise click.ClickException(f"The account has several sites; choose with --site: {listed(found)}")
-    if code.lower() not in found:
-        raise click.ClickException(f"The account has no site {code}: {listed(found)}")
-    return found[code.lower()]
+    roster = choosing.account(account)
+    if code is not None:
+        return choosing.site(roster, code)
+    sites = list(roster.sites())
+    if len(sites) == 1:
+        return sites[0]
+    raise click.ClickException(f"The account has several sites; choose with --site: {listed(s.code for s in sites)}")
 
 
 def _paths(site: Site) -> Iterator[Path]:
@@ -257,7 +258,7 @@ def _paths(site: Site) -> Iterator[Path]:
 
 
 def _named(site: Site, texts: Sequence[str]) -> list[Path]:
-    """The site's paths of these names, whatever their case.
+    """The site's paths of these names, whatever their case; where there is none of a name, the one with that id.
 
     Raises:
         click.ClickException: there is none of a name.
@@ -265,7 +266,8 @@ def _named(site: Site, texts: Sequence[str]) -> list[Path]:
     """
     if len(texts) > AT_ONCE:
         raise click.UsageError(f"Name {AT_ONCE:,} paths at most.")
-    known = {path.path.lower(): path for path in _paths(site)} if texts else {}
+    there = list(_paths(site)) if texts else []
+    known = {str(path.id): path for path in there} | {path.path.lower(): path for path in there}
     missing = [text for text in texts if text.lower() not in known]
     if missing:
         raise click.ClickException(

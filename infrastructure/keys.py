@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from chalicelib.core.limits import FORM, LIMITED, PLANS
+from infrastructure import choosing
 from infrastructure.reaching import at_aws, reaching
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ OWN = ("statistics-read", "statistics-write")
 
 def operating(command: F) -> F:
     """Gives a command the options that say where AWS is and whose keys and sites are meant."""
-    account = click.option("--account", help="The id of the account; not needed where there is only one.")
+    account = click.option("--account", help="The id or name of the account; not needed where there is only one.")
     return account(at_aws()(command))
 
 
@@ -61,13 +62,13 @@ def list_keys(account: str | None, url: str | None) -> None:
     with reaching(url):
         from chalicelib import wiring  # noqa: PLC0415 - reads its settings from the environment
 
-        roster = chosen(account)
+        roster = choosing.account(account)
         for line in table(wiring.accounts().keys(roster.account.id), roster):
             click.echo(line)
 
 
 @keys.command("issue", short_help="Make a key, and print its token.")
-@click.option("--domain", help="The name of the domain whose statistics it opens.")
+@click.option("--domain", help="The name or id of the domain whose statistics it opens.")
 @click.option("--name", help="What the key is called; its domain's name, unless said otherwise.")
 @click.option(
     "--permission",
@@ -101,7 +102,7 @@ def issue(  # noqa: PLR0913, PLR0917 - one argument for each option
         from chalicelib import wiring  # noqa: PLC0415
         from chalicelib.core.keys import ALL_SITES  # noqa: PLC0415
 
-        roster = chosen(account)
+        roster = choosing.account(account)
         granted, pageviews = _granted(permissions or OWN, statistics=domain is not None)
         key, token = wiring.accounts().issue_key(
             roster.account.id,
@@ -109,7 +110,7 @@ def issue(  # noqa: PLR0913, PLR0917 - one argument for each option
             name or domain or "command line",
             granted,
             (ALL_SITES,) if pageviews else (),
-            domain=_facet(roster, domain) if domain is not None else "",
+            domain=choosing.facet(roster, domain) if domain is not None else "",
             limits=limits,
         )
     click.echo(f"The token of key {key.id} is shown this once:", err=True)
@@ -117,59 +118,38 @@ def issue(  # noqa: PLR0913, PLR0917 - one argument for each option
 
 
 @keys.command("revoke", short_help="End a key.")
-@click.argument("key", metavar="ID")
+@click.argument("key", metavar="KEY")
 @operating
 def revoke(key: str, account: str | None, url: str | None) -> None:
-    """End the key with this id. Functions that have just seen it may honour it for another half minute."""
+    """End the key with this id or name. Functions that have just seen it may honour it for another half minute."""
     with reaching(url, f"The account has no key {key}."):
         from chalicelib import wiring  # noqa: PLC0415
 
-        roster = chosen(account)
-        before = _revoked(roster, key)
-        if not before:
-            wiring.accounts().revoke_key(roster.account.id, key)
-    click.echo(f"{key}: was revoked already" if before else f"{key}: revoked")
+        roster = choosing.account(account)
+        found = choosing.key(roster, key)
+        if not found.revoked:
+            wiring.accounts().revoke_key(roster.account.id, found.id)
+    click.echo(f"{found.id}: {'was revoked already' if found.revoked else 'revoked'}")
 
 
 @keys.command("limits", short_help="Change the limits of requests with a key.", epilog=limits_named(WRITTEN))
-@click.argument("key", metavar="ID")
+@click.argument("key", metavar="KEY")
 @click.argument("text", metavar="TEXT")
 @operating
 def limit_key(key: str, text: str, account: str | None, url: str | None) -> None:
-    """Change the limits of requests with the key: changes to the deployment's plans, such as
+    """Change the limits of requests with the key of this id or name: changes to the deployment's plans, such as
     statistics:5000/3600,api:none. TEXT replaces all that was set for the key before; an empty one takes it back.
     In force everywhere within half a minute.
     """
     with reaching(url, f"The account has no key {key}."):
         from chalicelib import wiring  # noqa: PLC0415
 
-        roster = chosen(account)
-        if _revoked(roster, key):
-            raise click.ClickException(f"{key} was revoked already: nothing can be requested with it.")
-        wiring.accounts().set_key_limits(roster.account.id, key, text)
-    click.echo(f"{key}: {text or 'the limits of the deployment'}")
-
-
-def chosen(account: str | None) -> Roster:
-    """The account that is named, else the only one.
-
-    Raises:
-        click.ClickException: there is none, or a choice.
-    """
-    from chalicelib import wiring  # noqa: PLC0415
-    from chalicelib.core.errors import NotFound  # noqa: PLC0415
-
-    if account is None:
-        known = wiring.accounts().all_accounts()
-        if len(known) > 1:
-            raise click.ClickException(f"There are several accounts; choose with --account: {listed(known)}")
-        if not known:
-            raise click.ClickException("There is no account yet.")
-        account = known[0]
-    try:
-        return wiring.accounts().roster(account)
-    except NotFound:
-        raise click.ClickException(f"There is no account {account}.") from None
+        roster = choosing.account(account)
+        found = choosing.key(roster, key)
+        if found.revoked:
+            raise click.ClickException(f"{found.id} was revoked already: nothing can be requested with it.")
+        wiring.accounts().set_key_limits(roster.account.id, found.id, text)
+    click.echo(f"{found.id}: {text or 'the limits of the deployment'}")
 
 
 def table(found: Sequence[Key], roster: Roster) -> Iterator[str]:
@@ -231,31 +211,3 @@ def _owner(roster: Roster) -> int:
         if user.role.administers:
             return user.id
     raise click.ClickException("The account has nobody who may have keys.")
-
-
-def _revoked(roster: Roster, key: str) -> bool:
-    """Whether the account's key with this id was ended before.
-
-    Raises:
-        NotFound: the account has no such key.
-    """
-    from chalicelib import wiring  # noqa: PLC0415
-    from chalicelib.core.errors import NotFound  # noqa: PLC0415
-
-    for found in wiring.accounts().keys(roster.account.id):
-        if found.id == key:
-            return found.revoked
-    raise NotFound("key")
-
-
-def _facet(roster: Roster, name: str) -> str:
-    """The id of the account's domain with this name, for statistics."""
-    facets = {domain.statistics.name: domain.statistics.scope.domain for domain in roster.domains if domain.statistics}
-    if name not in facets:
-        raise click.ClickException(f"The account has no domain {name} with statistics: {listed(facets)}")
-    return facets[name]
-
-
-def listed(names: Iterable[str]) -> str:
-    """Some names, for a line."""
-    return ", ".join(sorted(names)) or "there are none"

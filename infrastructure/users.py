@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infrastructure.keys import aligned, chosen, day, listed, operating
+from infrastructure import choosing
+from infrastructure.keys import aligned, day, operating
 from infrastructure.reaching import reaching
 
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ OFTEN = ("never", "daily", "weekly", "fortnightly", "monthly")
 STARTS = ("monday", "sunday")
 
 
-@click.group(short_help="List users; choose which reports they are mailed.")
+ROLES = ("read", "settings", "admin")
+"""As `Role` names them."""
+
+
+@click.group(short_help="List, add and remove users; choose which reports they are mailed.")
 def users() -> None:
-    """List users; choose which reports they are mailed.
+    """List, add and remove users; choose which reports they are mailed.
 
     Against AWS itself, the variables that the functions have (COUNTLESS_...) say where accounts are kept.
     """
@@ -33,8 +38,63 @@ def list_users(account: str | None, url: str | None) -> None:
     and how often they are mailed a report.
     """
     with reaching(url):
-        for line in table(chosen(account)):
+        for line in table(choosing.account(account)):
             click.echo(line)
+
+
+@users.command("add", short_help="Add a user to an account.")
+@click.argument("name")
+@click.argument("email")
+@click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True, help="What the user may do.")
+@click.option(
+    "--password", prompt=True, prompt_required=False, hide_input=True, confirmation_prompt=True, default="",
+    help="Without a value it is asked for. Whoever has none cannot sign in.",
+)  # fmt: skip
+@operating
+def add_user(  # noqa: PLR0913, PLR0917 - one argument for each option
+    name: str, email: str, role: str, password: str, account: str | None, url: str | None
+) -> None:
+    """Add a user of this name and mail address, which nobody else may have. No report is mailed until it is chosen."""
+    with reaching(url):
+        from chalicelib import wiring  # noqa: PLC0415
+        from chalicelib.core.accounts import Role  # noqa: PLC0415
+
+        roster = choosing.account(account)
+        made = wiring.users().add(roster.account.id, name, email, Role[role.upper()], password)
+    click.echo(f"{made.name}: added, with the id {made.id}")
+
+
+@users.command("email", short_help="Change a user's mail address.")
+@click.argument("name")
+@click.argument("email")
+@operating
+def change_email(name: str, email: str, account: str | None, url: str | None) -> None:
+    """Change the mail address of the user with this name or id. The next report goes there."""
+    with reaching(url, f"{name} was removed or changed meanwhile."):
+        from chalicelib import wiring  # noqa: PLC0415
+
+        found = choosing.user(choosing.account(account), name)
+        changed = wiring.users().change_email(found, email)
+    click.echo(f"{changed.name}: {changed.email}")
+
+
+@users.command("remove", short_help="Remove a user.")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@operating
+def remove_user(name: str, account: str | None, url: str | None, *, yes: bool) -> None:
+    """Remove the user with this name or id, and revoke the keys that the user made. What was counted stays."""
+    with reaching(url, f"{name} was removed or changed meanwhile."):
+        from chalicelib import wiring  # noqa: PLC0415
+
+        roster = choosing.account(account)
+        found = choosing.user(roster, name)
+        owned = [key for key in wiring.accounts().keys(roster.account.id) if key.owner == found.id and not key.revoked]
+        if not yes:
+            ending = f" and revoke {len(owned)} key{'' if len(owned) == 1 else 's'}" if owned else ""
+            click.confirm(f"Remove the user {found.name}{ending}?", abort=True)
+        wiring.users().remove(roster, found)
+    click.echo(f"{found.name}: removed")
 
 
 @users.command("reports", short_help="Choose how often a user is mailed a report.")
@@ -56,7 +116,7 @@ def choose_reports(  # noqa: PLR0913, PLR0917 - one argument for each option
 
         if zone is not None:
             _checked_zone(zone)
-        user = _user(chosen(account), name)
+        user = choosing.user(choosing.account(account), name)
         sunday = None if week_starts is None else week_starts == "sunday"
         wiring.reporting().choose(user, _reports(often), zone=zone, sunday_starts_week=sunday)
     said = often if often == "never" else f"{often}, by the calendar of {zone or user.timezone}"
@@ -77,8 +137,8 @@ def preview(name: str, often: str | None, account: str | None, url: str | None) 
         from chalicelib.core.accounts import EmailReports  # noqa: PLC0415
         from chalicelib.pageviews import report_periods, reporting  # noqa: PLC0415
 
-        roster = chosen(account)
-        user = _user(roster, name)
+        roster = choosing.account(account)
+        user = choosing.user(roster, name)
         wanted = _reports(often) if often else user.email_reports or EmailReports.WEEKLY
         reader = _with(user, wanted)
         period = report_periods.containing(int(wiring.now()), reader)
@@ -92,10 +152,12 @@ def preview(name: str, often: str | None, account: str | None, url: str | None) 
 
 def table(roster: Roster) -> Iterator[str]:
     """The lines that say who there is."""
-    rows = [("NAME", "MADE", "ROLE", "REPORTS", "ZONE", "WEEK STARTS", "NEXT IS ABOUT")]
+    rows = [("NAME", "ID", "EMAIL", "MADE", "ROLE", "REPORTS", "ZONE", "WEEK STARTS", "NEXT IS ABOUT")]
     rows += [
         (
             user.name,
+            str(user.id),
+            user.email,
             day(user.created_at),
             user.role.name.lower(),
             user.email_reports.name.lower(),
@@ -116,18 +178,6 @@ def _next(user: User) -> str:
         return "-"
     period = containing(user.last_report_at or user.created_at, user)
     return f"{period.first} to {period.last}"
-
-
-def _user(roster: Roster, name: str) -> User:
-    """The account's user with this name, whatever its case.
-
-    Raises:
-        click.ClickException: there is none.
-    """
-    found = next((user for user in roster.users if user.name.lower() == name.lower()), None)
-    if found is None:
-        raise click.ClickException(f"The account has no user {name}: {listed(user.name for user in roster.users)}")
-    return found
 
 
 def _reports(often: str) -> EmailReports:

@@ -28,6 +28,7 @@ def own_tables() -> Iterator[Dynamo]:
 def _forget() -> None:
     """Drops what the service knows of tables. To make its clients anew as well would take longer than most tests."""
     wiring.accounts.cache_clear()
+    wiring.users.cache_clear()
     wiring.domains.cache_clear()
     wiring._threads[0] = threading.local()
 

@@ -58,6 +58,18 @@ class Created:
     token: str = field(repr=False)
 
 
+def next_number(kind: str) -> int:
+    """A number that was never given before to one of this kind. A lost answer leaves a gap, which harms nobody.
+
+    Raises:
+        Unavailable: DynamoDB does not answer.
+    """
+    counter = Counter("counter", kind)
+    with _answering():
+        counter.update(actions=[Counter.value.add(1)])
+    return int(counter.value)
+
+
 class Accounts:
     """The store.
 
@@ -96,7 +108,7 @@ class Accounts:
         now = int(self._clock())
         account = Account(_id(), name, now)
         user = User(
-            id=self._next("user"),
+            id=next_number("user"),
             account=account.id,
             name=username,
             email=email,
@@ -362,13 +374,6 @@ class Accounts:
         self._rosters.forget(account)
         self._public.clear()
 
-    def _next(self, kind: str) -> int:
-        """A number that was never given before. A lost answer leaves a gap, which harms nobody."""
-        counter = Counter("counter", kind)
-        with _answering():
-            counter.update(actions=[Counter.value.add(1)])
-        return int(counter.value)
-
     def _change_key(self, account: str, key: str, change: Action) -> None:
         """Changes a key, and forgets what it was.
 
@@ -387,7 +392,7 @@ class Accounts:
         return Site(
             account=account,
             domain=ids.ordered(now),
-            id=self._next("site"),
+            id=next_number("site"),
             code=(code or f"serve-{_id(6)}").lower(),
             cname=cname.lower() if cname else None,
             created_at=now,

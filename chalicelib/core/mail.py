@@ -76,7 +76,7 @@ def _in_ascii(domain: str) -> str:
     IDNA 2003 alone) have none: the mail would be somebody else's.
     """
     try:
-        written = domain.encode("idna")
+        written = domain.lower().encode("idna")
         return written.decode() if written.decode("idna") == domain.lower() else ""
     except UnicodeError:
         return ""

@@ -6,12 +6,14 @@ them is enough; a site that is given no code gets a random one.
 """
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from chalicelib.core.accounts import DEFAULT_COLLECT, Collect, Site, Visibility
+from chalicelib.core.errors import Invalid
 from chalicelib.core.periods import time_text
 
 from . import hosts, user_defaults
@@ -324,6 +326,48 @@ def change(body: bytes, *, blank: bool) -> Callable[[Site], Site]:
         return after
 
     return changed
+
+
+_WORDS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
+
+
+def told(words: Mapping[str, str]) -> Callable[[Site], Site]:
+    """What somebody who types it asks for, by name of the setting: a change as `change` gives it.
+
+    Raises:
+        Invalid: a name is unknown, or a word cannot be the setting's value.
+    """
+    unknown = sorted(words.keys() - _SETTINGS - _CHANGED)
+    if unknown:
+        raise Invalid(
+            f"There is no setting {', '.join(unknown)}; there are {', '.join([*SETTINGS, *sorted(_CHANGED)])}."
+        )
+    settings = {name: _typed(name, word) for name, word in words.items() if name in _SETTINGS}
+    others = {name: word for name, word in words.items() if name in _CHANGED}
+    return change(json.dumps({**others, "settings": settings}).encode(), blank=False)
+
+
+def _typed(name: str, word: str) -> object:
+    """A word as the value that the API would be sent."""
+    read = SETTINGS[name].read
+    if read is as_flag:
+        if word.lower() not in _WORDS:
+            raise Invalid(fields={name: ["must be true or false"]})
+        return _WORDS[word.lower()]
+    if read is as_whole:
+        if not re.fullmatch(r"[0-9]{1,9}", word, re.ASCII):
+            raise Invalid(fields={name: ["must be a whole number"]})
+        return int(word)
+    return word
+
+
+def listed(site: Site) -> list[tuple[str, str]]:
+    """The settings of a site as somebody would type them, but for its secret; what is empty is a hyphen."""
+    rows = dict(_shown_settings(replace(site, secret="(set)" if site.secret else "")))
+    rows |= {"cname": site.cname or "", "link_domain": site.link_domain}
+    return [
+        (name, (str(value).lower() if isinstance(value, bool) else str(value)) or "-") for name, value in rows.items()
+    ]
 
 
 def _blank(site: Site) -> Site:

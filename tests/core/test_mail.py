@@ -39,6 +39,7 @@ def body(found: EmailMessage, kind: str) -> str:
         ("Ann B <ann.b+c@example.com>", "ann.b+c@example.com", "Ann B"),
         ('"Ann, B" <ann@example.com>', "ann@example.com", "Ann, B"),
         ("ann@bücher.example", "ann@xn--bcher-kva.example", ""),
+        ("Ann@Example.COM", "Ann@example.com", ""),
         ("<ann@example.com>", "ann@example.com", ""),
         (f"{'a' * 64}@example.com", f"{'a' * 64}@example.com", ""),
     ],

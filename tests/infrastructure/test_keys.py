@@ -98,9 +98,27 @@ def test_limits_of_keys_and_sites_are_changed_and_taken_back() -> None:
     made = new_account("limited")
     for text, said in (("api:9/1", "api:9/1"), ("", "the limits of the deployment")):
         assert run("keys", "limits", made.key.id, text).output == f"{made.key.id}: {said}\n"
-        assert run("sites", "limits", "LIMITED", text).output == f"LIMITED: {said}\n"
+        assert run("sites", "limits", "LIMITED", text).output == f"limited: {said}\n"
         assert wiring.accounts().key(made.token).limits == text
         assert [site.limits for site in wiring.accounts().roster(made.account.id).sites()] == [text]
+
+
+def test_a_key_a_domain_and_an_account_may_be_named_by_name_or_id() -> None:
+    """Where several have a name, their ids are told."""
+    made, other = new_account("mine"), new_account("theirs")
+    account = ["--account", "MINE"]
+    issued = run("keys", "issue", "--domain", made.statistics.scope.domain, "--name", "one", *account).stdout.strip()
+    key = wiring.accounts().key(issued)
+    assert key.domain == made.statistics.scope.domain
+    assert run("keys", "limits", "one", "api:9/1", *account).output == f"{key.id}: api:9/1\n"
+    assert run("keys", "revoke", "one", *account).output == f"{key.id}: revoked\n"
+    again = [wiring.accounts().issue_key(made.account.id, made.user.id, "one")[0].id for _ in range(2)]
+    said = error(run("keys", "revoke", "one", *account))
+    assert said == f"Several keys have the name one; choose by id: {', '.join(sorted(again))}"
+    assert run("keys", "revoke", again[0], *account).exit_code == 0
+    assert run("keys", "revoke", "one", *account).output == f"{again[1]}: revoked\n"
+    assert error(run("keys", "revoke", "theirs", *account)) == "The account has no key theirs."
+    assert wiring.accounts().key(other.token) == other.key
 
 
 def test_a_key_that_was_revoked_already_is_said_to_be_and_has_no_limits_to_change() -> None:

@@ -1,5 +1,6 @@
 """`countless sites`: operators see, make and delete the sites of an account; mistakes are told in a line."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -8,7 +9,8 @@ from click.testing import Result
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
-from chalicelib.core.accounts import Site
+from chalicelib.core.accounts import Site, Visibility
+from chalicelib.pageviews import sites as rules
 from tests import operating
 from tests.conftest import World
 from tests.operating import new_account, own_tables
@@ -101,6 +103,60 @@ def test_a_deleted_site_is_gone_once_its_operator_is_sure() -> None:
     assert run("delete", "one", "--yes").output == "one: deleted\n"
     assert error(run("delete", "one", "--yes")) == "The account has no site one: other"
     assert wiring.domains().get(account, made.statistics.scope.domain) == made.statistics
+
+
+def test_settings_are_shown_and_changed_by_name() -> None:
+    """As the API has them; what is not named stays, and the secret is not shown."""
+    made = new_account("shop")
+    shown = dict(line.split(maxsplit=1) for line in run("set", "shop").output.splitlines()[1:])
+    assert (shown["public"], shown["allow_counter"], shown["cname"], shown["secret"]) == (
+        "private",
+        "false",
+        "shop.example",
+        "-",
+    )
+    changes = ["public=secret", "secret=opensesame1", "allow_counter=on", "data_retention=60", "ignore_ips=192.0.2.1"]
+    result = run("set", str(made.site.id), *changes, "link_domain=https://www.shop.example")
+    assert result.exit_code == 0, result.output
+    assert "opensesame1" not in result.output
+    [site] = sites(made)
+    assert (site.visibility, site.secret, site.allow_counter) == (Visibility.SECRET, "opensesame1", True)
+    assert (site.data_retention, site.ignore_ips) == (60, ("192.0.2.1",))
+    assert (site.link_domain, site.cname) == ("https://www.shop.example", "shop.example")
+    assert run("set", "SHOP", "ignore_ips=", "cname=", "public=private").exit_code == 0
+    [site] = sites(made)
+    assert (site.ignore_ips, site.cname, site.allow_counter) == ((), None, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["public"], "'public' is no NAME=VALUE."),
+        (["=x"], "'=x' is no NAME=VALUE."),
+        (["public=secret", "public=public"], "public is given twice."),
+        (["colour=red"], "There is no setting colour; there are public, secret, allow_counter"),
+        (["code=new"], "There is no setting code; there are"),
+        (["allow_counter=maybe"], "allow_counter: must be true or false"),
+        (["data_retention=1"], "data_retention: must be 31 or higher"),
+        (["data_retention=long"], "data_retention: must be a whole number"),
+        (["public=secret"], "secret: must be set"),
+        (["ignore_ips=nobody"], "ignore_ips: must be a valid IPv4 or IPv6 address"),
+        (["cname=taken.example"], "--host: already exists"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named_and_changes_nothing(changes: list[str], said: str) -> None:
+    made, _ = new_account("shop"), new_account("taken")
+    result = run("set", "shop", *changes, "--account", "shop")
+    assert (result.exit_code, error(result)[: len(said)]) == (2, said)
+    assert sites(made) == [made.site]
+
+
+def test_every_setting_of_the_api_is_in_the_help() -> None:
+    """It writes them down a second time."""
+    said = run("set", "--help").output
+    assert [
+        name for name in [*rules.SETTINGS, "cname", "link_domain"] if not re.search(rf"^ +{name} ", said, re.MULTILINE)
+    ] == []
 
 
 def test_a_code_of_another_account_is_none() -> None:

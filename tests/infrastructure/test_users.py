@@ -1,14 +1,18 @@
 """`countless users` and `countless mail`: what an operator chooses is what users get; mistakes are told."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import Result
 
 from chalicelib import wiring
+from chalicelib.aws import calls
+from chalicelib.aws import users as store
 from chalicelib.aws.accounts import Created
-from chalicelib.core.accounts import EmailReports, User
-from chalicelib.core.errors import Uncertain
+from chalicelib.core.accounts import EmailReports, Role, User
+from chalicelib.core.errors import Unauthenticated, Uncertain
 from chalicelib.core.mail import Mail, NotSent, Refused
 from infrastructure import users
 from tests.conftest import World
@@ -61,13 +65,97 @@ def test_what_is_chosen_is_what_the_user_gets_and_what_the_list_says() -> None:
     )
     head, line = run("users", "list").output.splitlines()
     assert head.split("  ")[0] == "NAME"
-    assert line.split() == (
-        "ann 2026-03-10 admin weekly Europe/Amsterdam sunday 2026-03-08 to 2026-03-14".split()  # noqa: SIM905 - a line
-    )
+    who = ["ann", str(made.user.id), "ann@e.example", "2026-03-10", "admin"]
+    assert line.split() == [*who, "weekly", "Europe/Amsterdam", "sunday", "2026-03-08", "to", "2026-03-14"]
     assert run("users", "reports", "ann", "monthly").output == "ann: monthly, by the calendar of Europe/Amsterdam\n"
     assert user(made).sunday_starts_week
     assert run("users", "reports", "ann", "never").output == "ann: never\n"
     assert user(made).email_reports is EmailReports.NEVER
+
+
+def names(made: Created) -> list[tuple[str, str]]:
+    """The account's users, by name, and their addresses."""
+    return [(user.name, user.email) for user in wiring.accounts().current_roster(made.account.id).users]
+
+
+def test_the_roles_that_may_be_given_are_those_of_the_service() -> None:
+    """But for the one that no account gives."""
+    assert [name.upper() for name in users.ROLES] == [role.name for role in Role if role is not Role.SUPERUSER]
+
+
+def test_users_are_added_given_another_address_and_removed() -> None:
+    """By name, in any case, or by id; what they had is free then, and their keys are nobody's."""
+    made = new_account("ann")
+    added = run("users", "add", "Bob", "Bob@E.example", "--role", "settings")
+    assert re.fullmatch(r"Bob: added, with the id \d+\n", added.output)
+    bob = wiring.accounts().current_roster(made.account.id).users[-1]
+    assert (bob.name, bob.email, bob.role, bob.password) == ("Bob", "Bob@e.example", Role.SETTINGS, "")
+    assert run("users", "email", "bob", "bob@b.example").output == "Bob: bob@b.example\n"
+    assert run("users", "email", str(bob.id), "BOB@b.example").output == "Bob: BOB@b.example\n"
+    assert run("users", "add", "carl", "bob@e.example").exit_code == 0
+    _, token = wiring.accounts().issue_key(made.account.id, bob.id, "Bob's")
+    kept = run("users", "remove", "bob", given="n\n")
+    assert "Remove the user Bob and revoke 1 key?" in kept.output
+    assert len(names(made)) == 3
+    assert run("users", "remove", "bob", "--yes").output == "Bob: removed\n"
+    assert names(made) == [("ann", "ann@e.example"), ("carl", "bob@e.example")]
+    with pytest.raises(Unauthenticated):
+        wiring.accounts().key(token)
+    assert wiring.accounts().key(made.token) == made.key
+    assert run("users", "add", "bob", "bob@b.example").exit_code == 0
+
+
+def test_a_password_is_asked_for_and_not_shown() -> None:
+    made = new_account("ann")
+    result = run("users", "add", "bob", "bob@e.example", "--password", given="s3cret\ns3cret\n")
+    assert (result.exit_code, "s3cret" in result.output) == (0, False)
+    assert wiring.accounts().current_roster(made.account.id).users[-1].password == "s3cret"  # tests do not hash
+
+
+def test_what_a_user_cannot_be_is_told_and_changes_nothing() -> None:
+    made = new_account("ann")
+    other = new_account("eve")
+    account = ["--account", "ann"]
+    for words, said in (
+        (["add", "EVE", "new@e.example"], "name already exists"),
+        (["add", "bob", "EVE@e.example"], "email already exists"),
+        (["add", "eve", "eve@e.example"], "name already exists; email already exists"),
+        (["add", "bob", "bob"], "email must be an e-mail address such as ann@example.com"),
+        (["add", " ", "bob@e.example"], "name must have 1 to 100 printable characters"),
+        (["add", "b\x1b[2J", "bob@e.example"], "name must have 1 to 100 printable characters"),
+        (["email", "ann", "eve@e.example"], "email already exists"),
+        (["email", "eve", "x@e.example"], "The account has no user eve: ann"),
+        (["remove", "ann", "--yes"], "Nobody else may administer the account: add somebody who may, first."),
+    ):
+        assert error(run("users", *words, *account)) == said
+    assert names(made) == [("ann", "ann@e.example")]
+    assert names(other) == [("eve", "eve@e.example")]
+    assert wiring.accounts().key(made.token) == made.key
+
+
+def test_an_account_has_no_more_users_than_its_requests_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    new_account("ann")
+    monkeypatch.setattr(store, "MOST", 2)
+    assert run("users", "add", "bob", "bob@e.example").exit_code == 0
+    assert error(run("users", "add", "carl", "carl@e.example")) == "An account has 2 users at most."
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_change_whose_answer_was_lost_is_made_once(monkeypatch: pytest.MonkeyPatch, lost: int) -> None:
+    """What its repetition finds in its way is its own work."""
+    made = new_account("ann")
+    transact = calls.transact
+
+    def twice(*words: Any) -> None:
+        for _ in range(lost):
+            transact(*words)
+
+    monkeypatch.setattr(calls, "transact", twice)
+    assert run("users", "add", "bob", "bob@e.example").exit_code == 0
+    assert run("users", "email", "bob", "bob@b.example").exit_code == 0
+    assert names(made) == [("ann", "ann@e.example"), ("bob", "bob@b.example")]
+    assert run("users", "remove", "bob", "--yes").exit_code == 0
+    assert names(made) == [("ann", "ann@e.example")]
 
 
 def test_mistakes_are_told_in_a_line() -> None:
