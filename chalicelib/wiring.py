@@ -9,7 +9,7 @@ from .core import limits
 from .settings import settings as settings  # noqa: PLC0414 - handed out from here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .aws.accounts import Accounts
     from .aws.domains import Domains
@@ -415,6 +415,20 @@ def postpone(queue: str, record: dict[str, Any], seconds: int) -> None:
     from .aws import clients, queues  # noqa: PLC0415
 
     queues.postpone(clients.sqs(), queue, record, seconds)
+
+
+def show(queue: str, records: "Sequence[dict[str, Any]]") -> None:
+    """Has queue messages that are not acknowledged come again at once."""
+    from .aws import clients, sending  # noqa: PLC0415
+
+    sending.show(clients.sqs(), queue, [record["receiptHandle"] for record in records])
+
+
+def renew(queue: str, records: "Sequence[dict[str, Any]]") -> "list[int]":
+    """Sends queue messages once more, as new ones; the indexes of those that the queue did not take."""
+    from .aws import clients, sending  # noqa: PLC0415
+
+    return sending.send(clients.sqs(), queue, [{"MessageBody": record["body"]} for record in records])
 
 
 def forget() -> None:

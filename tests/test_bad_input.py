@@ -313,7 +313,7 @@ def test_the_far_past_counts_beside_today(app: Chalice, waiting: Waiting, moment
     assert [found.path for found in accepted] == ["/a", "/a"]
     now = int(wiring.now())
     messages = [Message(n, now, stream, derived=False, hits=(found,)) for n, found in enumerate(accepted, start=1)]
-    assert wiring.appender().append(stream, messages) == {}
+    assert wiring.appender().append(stream, messages).refused == {}
     for step in (lambda _: None, wiring.folder().fold, wiring.folder().sweep):
         step(stream)
         for path in ("/api/v0/stats/total", "/api/v0/stats/hits"):

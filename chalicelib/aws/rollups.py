@@ -49,6 +49,11 @@ class DynamoRollups:
         ).get("Item")
         return (int(found["version"]["N"]), bytes(found["data"]["B"])) if found else None
 
+    def manifests(self, streams: Collection[str]) -> dict[str, tuple[int, bytes]]:
+        """As `RollupStore.manifests`."""
+        found = self._get([(stream, "manifest") for stream in streams], consistent=True)
+        return {stream: (int(row["version"]["N"]), bytes(row["data"]["B"])) for (stream, _), row in found.items()}
+
     def swing(self, stream: str, version: int, data: bytes) -> None:
         """As `RollupStore.swing`."""
         condition: Fields = {"ConditionExpression": "attribute_not_exists(pk)"}
@@ -86,14 +91,24 @@ class DynamoRollups:
 
     def get(self, stream: str, ids: Collection[str]) -> dict[str, bytes]:
         """As `RollupStore.get`: at half the price first, and strongly consistent what that does not see yet."""
-        found = self._get(stream, ids, consistent=False)
-        missing = [name for name in ids if name not in found]
-        return found | self._get(stream, missing, consistent=True) if missing else found
+        return self.get_all({stream: ids}).get(stream, {})
 
-    def _get(self, stream: str, ids: Collection[str], *, consistent: bool) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for chunk in _chunks(sorted(ids), GET_AT_ONCE):
-            keys: list[Fields] = [{"pk": {"S": f"{stream}#parts"}, "sk": {"S": name}} for name in chunk]
+    def get_all(self, wanted: Mapping[str, Collection[str]]) -> dict[str, dict[str, bytes]]:
+        """As `RollupStore.get_all`, at the price of `get`."""
+        keys = [(f"{stream}#parts", name) for stream, names in wanted.items() for name in sorted(names)]
+        found = self._get(keys, consistent=False)
+        if missing := [key for key in keys if key not in found]:
+            found |= self._get(missing, consistent=True)
+        sorted_out: dict[str, dict[str, bytes]] = {}
+        for (partition, name), row in found.items():
+            sorted_out.setdefault(partition.removesuffix("#parts"), {})[name] = bytes(row["data"]["B"])
+        return sorted_out
+
+    def _get(self, wanted: Sequence[tuple[str, str]], *, consistent: bool) -> dict[tuple[str, str], Fields]:
+        """The items under these pairs of keys, as far as they are there."""
+        found: dict[tuple[str, str], Fields] = {}
+        for chunk in _chunks(wanted, GET_AT_ONCE):
+            keys: list[Fields] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in chunk]
             for pause in _rounds():
                 if pause:
                     time.sleep(pause)
@@ -101,7 +116,7 @@ class DynamoRollups:
                     RequestItems={self._table: {"Keys": keys, "ConsistentRead": consistent}}
                 )
                 for row in answer["Responses"].get(self._table, []):
-                    found[row["sk"]["S"]] = bytes(row["data"]["B"])
+                    found[row["pk"]["S"], row["sk"]["S"]] = row
                 keys = _unread(answer, self._table)
                 if not keys:
                     break

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
@@ -123,3 +124,50 @@ class Kept(Generic[K, V]):
                 return False
             self._busy.add(key)
             return True
+
+
+class Shelf(Generic[K, V]):
+    """Keeps what was worked on last: at most `size` bytes in all, or one value if it alone is larger, each for
+    `seconds` after it was put there.
+
+    Safe to share between threads: whoever takes a value has it alone until it is put back. Each call takes the same
+    time however many values there are.
+    """
+
+    def __init__(self, size: int, seconds: float, clock: Callable[[], float] = time.time) -> None:
+        self._most = size
+        self._seconds = seconds
+        self._clock = clock
+        self._kept: OrderedDict[K, tuple[float, int, V]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._size = 0
+
+    def __contains__(self, key: K) -> bool:
+        """Whether it is there now."""
+        return key in self._kept
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is there, as those said who put it there."""
+        return self._size
+
+    def take(self, key: K) -> V | None:
+        """The value, which is not there any more then; None if there is none, or it is too old."""
+        with self._lock:
+            since, size, value = self._kept.pop(key, (0.0, 0, None))
+            self._size -= size
+        return value if self._clock() - since <= self._seconds else None
+
+    def put(self, key: K, value: V, size: int) -> None:
+        """Keeps a value of so many bytes; those that were put there first make room for it."""
+        now = self._clock()
+        with self._lock:
+            self._size -= self._kept.pop(key, (0.0, 0, None))[1]
+            self._kept[key] = (now, size, value)
+            self._size += size
+            while len(self._kept) > 1:
+                oldest, (since, weight, _) = next(iter(self._kept.items()))
+                if self._size <= self._most and now - since <= self._seconds:
+                    return
+                del self._kept[oldest]
+                self._size -= weight

@@ -6,14 +6,17 @@ its own messages in the log.
 """
 
 import random
+import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import accepted, names, segments
 from . import manifest as manifests
 from .accepted import HORIZON
+from .caches import Shelf
 from .errors import BrokenLog, Conflict, Poison
 from .fitting import ITEM_BYTES
 from .manifest import Manifest, Ref
@@ -34,6 +37,29 @@ MEMORY = 64 * 1024 * 1024
 """Bytes of streams that a writer keeps warm."""
 IDLE = 60.0
 """Seconds after which a stream that was not written to is forgotten."""
+FORESEEN = 64_000
+"""Bytes of a stream's parts up to which they are read together with those of other streams."""
+LARGE = 1_000_000
+"""Bytes of parts beyond which streams are written one after the other, whatever threads there are: in memory they are
+about ten times as large."""
+
+
+class Foreseen(NamedTuple):
+    """What was read of a stream together with others, for a writer that knows nothing of it yet."""
+
+    manifest: tuple[int, bytes] | None
+    parts: Mapping[str, bytes]
+
+
+class Appended(NamedTuple):
+    """What became of messages that were appended."""
+
+    refused: dict[int, Poison]
+    """By id, those that can never be in, and why."""
+    sealed: bool = False
+    """Whether the stream takes nothing any more, for its site is deleted; then it has dropped them all."""
+    crowded: tuple[Kind, ...] = ()
+    """The kinds of names of which the stream has as many as it may have."""
 
 
 @dataclass(slots=True)
@@ -51,7 +77,6 @@ class _Warm:
 
     state: Stream
     manifest: Manifest
-    used: float
     tail: list[_Tail] = field(default_factory=list)
     blocks: dict[str, Sequence[int]] = field(default_factory=dict)
     asked: int = 0
@@ -66,7 +91,11 @@ class _Warm:
 
 
 class Appender:
-    """Writes streams. One for each process; not to be shared by threads."""
+    """Writes streams, and keeps what it knows of those that it wrote to last.
+
+    Threads may share it: each stream that it knows belongs to one of them at a time. Two that write one stream at once
+    do no harm, but each has to read what the other wrote.
+    """
 
     def __init__(  # noqa: PLR0913 - the world, and what tests turn
         self,
@@ -85,16 +114,36 @@ class Appender:
         self._folds = folds
         self._now = now
         self._sleep = sleep
-        self._memory = memory
         self._segment_hits = segment_hits
         self._name_limit = name_limit
-        self._warm: OrderedDict[str, _Warm] = OrderedDict()
+        self._warm: Shelf[str, _Warm] = Shelf(memory, IDLE, now)
+        self._large = threading.Lock()
 
-    def append(self, stream: str, messages: Iterable[Message]) -> dict[int, Poison]:
+    def foresee(self, streams: Iterable[str]) -> dict[str, Foreseen]:
+        """Reads what `append` has to know of streams that it does not know, in few calls for many of them.
+
+        It is left to `append` to read the parts of those that have many.
+
+        Raises:
+            Exception: whatever the stores raise. `append` can do without.
+        """
+        cold = [stream for stream in streams if stream not in self._warm]
+        if not cold:
+            return {}
+        found = self._rollups.manifests(cold)
+        wanted: dict[str, set[str]] = {}
+        for stream, (version, data) in found.items():
+            refs = _loaded(manifests.unpack(version, data))
+            if refs and sum(ref.size for ref in refs) <= FORESEEN:
+                wanted[stream] = {ref.id for ref in refs}
+        parts = self._rollups.get_all(wanted) if wanted else {}
+        return {stream: Foreseen(found.get(stream), parts.get(stream, {})) for stream in cold}
+
+    def append(self, stream: str, messages: Iterable[Message], foreseen: Foreseen | None = None) -> Appended:
         """Takes messages of one stream into its log, each exactly once, in order of acceptance.
 
-        When it returns, every message is in, but for those it answers with (by id) that can never be. A stream that
-        was sealed, since its site is deleted, drops them all.
+        When it returns, every message is in, but for those that it says can never be. A stream that was sealed, since
+        its site is deleted, drops them all. `foreseen` is what `foresee` read of the stream a moment ago.
 
         Raises:
             Exception: whatever the stores raise. Then some messages may be in and some not; all may be handed over
@@ -110,16 +159,19 @@ class Appender:
             if self._now() - message.accepted > HORIZON
         }
         pending = [message for message in unique.values() if message.id not in refused]
-        if pending:
+        if not pending:
+            return Appended(refused)
+        known = self._warm.take(stream)
+        if known is None and foreseen is None:
+            foreseen = Foreseen(self._rollups.manifest(stream), {})
+        with self._alone(known.manifest if known else _manifest(foreseen and foreseen.manifest)):
             try:
-                self._append(stream, pending)
+                warm = self._append(stream, pending, known, foreseen)
             except BrokenLog:  # perhaps a part is gone since the manifest was read, as happens once it is redacted
-                self._warm.pop(stream, None)
-                self._append(stream, pending)
-            except BaseException:
-                self._warm.pop(stream, None)
-                raise
-        return refused
+                warm = self._append(stream, pending)
+            self._warm.put(stream, warm, warm.size)
+        crowded = tuple(kind for kind in Kind if len(warm.state.ids[kind]) > self._name_limit)
+        return Appended(refused, warm.state.sealed, crowded)
 
     def has(self, stream: str, message: int, accepted_at: int) -> bool:
         """Whether a message is in as a whole, or dropped since its stream is sealed, as far as is remembered.
@@ -128,25 +180,22 @@ class Appender:
             Exception: whatever the stores raise.
         """
         known = Message(message, accepted_at, stream, derived=True, hits=())
-        try:
-            warm = self._catch_up(stream)
-            done, total = warm.state.taken.get(message, (0, 1))
-            return warm.state.sealed or done >= total or message in self._known(stream, warm, [known])
-        except BaseException:
-            self._warm.pop(stream, None)
-            raise
+        warm = self._catch_up(stream, self._warm.take(stream))
+        done, total = warm.state.taken.get(message, (0, 1))
+        found = warm.state.sealed or done >= total or message in self._known(stream, warm, [known])
+        self._warm.put(stream, warm, warm.size)
+        return found
 
-    def sealed(self, stream: str) -> bool:
-        """Whether a stream that was just appended to takes nothing any more, for its site is deleted."""
-        return stream in self._warm and self._warm[stream].state.sealed
+    def _alone(self, manifest: Manifest) -> AbstractContextManager[object]:
+        """Has large streams wait for one another, so that they are not in memory side by side."""
+        large = sum(ref.size for ref in _loaded(manifest)) > LARGE
+        return self._large if large else nullcontext()
 
-    def crowded(self, stream: str) -> list[Kind]:
-        """The kinds of names of which a stream that was just appended to has more than it may have."""
-        state = self._warm[stream].state if stream in self._warm else Stream()
-        return [kind for kind in Kind if len(state.ids[kind]) > self._name_limit]
-
-    def _append(self, stream: str, pending: list[Message]) -> None:
-        warm = self._catch_up(stream)
+    def _append(
+        self, stream: str, pending: list[Message], warm: _Warm | None = None, foreseen: Foreseen | None = None
+    ) -> _Warm:
+        """What the writer knows of the stream once they are in. After an error it knows nothing of it any more."""
+        warm = self._catch_up(stream, warm, foreseen)
         known = self._known(stream, warm, pending)
         at_most = self._segment_hits
         while not warm.state.sealed:
@@ -164,32 +213,28 @@ class Appender:
                 )
             except Conflict:
                 self._sleep(random.random() * 0.05)  # noqa: S311 - jitter
-                warm = self._catch_up(stream)
+                warm = self._catch_up(stream, warm)
                 known |= self._known(stream, warm, pending)
             else:
                 warm.state.commit(draft)
                 warm.took(draft.segment, len(data))
         self._ask(stream, warm)
-        self._forget(keep=stream)
+        return warm
 
     # --- what is known ----------------------------------------------------------------------------------------
 
-    def _catch_up(self, stream: str) -> _Warm:
+    def _catch_up(self, stream: str, warm: _Warm | None, foreseen: Foreseen | None = None) -> _Warm:
         """The stream with everything that was written by now."""
-        warm = self._warm.pop(stream, None)
-        if warm is None or self._now() - warm.used > IDLE or not self._read(stream, warm):
-            warm = self._load(stream)
-        warm.used = self._now()
-        self._warm[stream] = warm
-        return warm
+        return warm if warm is not None and self._read(stream, warm) else self._load(stream, foreseen)
 
-    def _load(self, stream: str) -> _Warm:
+    def _load(self, stream: str, foreseen: Foreseen | None = None) -> _Warm:
         while True:
-            manifest, state = load(self._rollups, stream, self._name_limit)
-            warm = _Warm(state, manifest, self._now())
+            manifest, state = load(self._rollups, stream, self._name_limit, foreseen)
+            warm = _Warm(state, manifest)
             self._read(stream, warm, fresh=True)
             if state.epoch == manifest.epoch or not moved(self._rollups, stream, manifest):
                 return warm
+            foreseen = None
 
     def _read(self, stream: str, warm: _Warm, *, fresh: bool = False) -> bool:
         """Reads on from where the writer stands; false if the stream was redacted since: then it has to load anew."""
@@ -249,16 +294,6 @@ class Appender:
         share = sum(run.size for run in runs) // TAIL_SHARE
         return len(warm.tail) > TAIL_SEGMENTS or size > max(TAIL_BYTES, share)
 
-    def _forget(self, keep: str) -> None:
-        idle = [name for name, warm in self._warm.items() if self._now() - warm.used > IDLE]
-        for name in idle:
-            del self._warm[name]
-        while len(self._warm) > 1 and sum(warm.size for warm in self._warm.values()) > self._memory:
-            name = next(iter(self._warm))
-            if name == keep:
-                break
-            del self._warm[name]
-
 
 def tail(items: Iterable[Item], after: int) -> Iterator[tuple[Segment, Item]]:
     """Unpacks what follows a segment, in order; what a merged segment covers already is passed over.
@@ -292,7 +327,10 @@ def require(rollups: RollupStore, stream: str, ids: Iterable[str]) -> dict[str, 
 
 def read_manifest(rollups: RollupStore, stream: str) -> Manifest:
     """The stream's manifest; an empty one if there is none yet."""
-    found = rollups.manifest(stream)
+    return _manifest(rollups.manifest(stream))
+
+
+def _manifest(found: tuple[int, bytes] | None) -> Manifest:
     return manifests.unpack(*found) if found else Manifest()
 
 
@@ -307,11 +345,20 @@ def moved(rollups: RollupStore, stream: str, manifest: Manifest) -> bool:
     return (found[0] if found else 0) != manifest.version
 
 
-def load(rollups: RollupStore, stream: str, name_limit: int = names.LIMIT) -> tuple[Manifest, Stream]:
+def _loaded(manifest: Manifest) -> list[Ref]:
+    """The parts that a writer has to read."""
+    return [*manifest.names, *manifest.sessions]
+
+
+def load(
+    rollups: RollupStore, stream: str, name_limit: int = names.LIMIT, foreseen: Foreseen | None = None
+) -> tuple[Manifest, Stream]:
     """What a writer has to know at the watermark: from the manifest, the names and the checkpoint of sessions."""
-    manifest = read_manifest(rollups, stream)
-    wanted = {ref.id for ref in (*manifest.names, *manifest.sessions)}
-    found = rollups.get(stream, wanted) if wanted else {}
+    manifest = read_manifest(rollups, stream) if foreseen is None else _manifest(foreseen.manifest)
+    found = dict(foreseen.parts) if foreseen is not None else {}
+    missing = {ref.id for ref in _loaded(manifest)} - found.keys()
+    if missing:
+        found |= rollups.get(stream, missing)
     state = Stream(
         name_limit=name_limit,
         head=manifest.watermark,

@@ -47,6 +47,9 @@ class RollupStore(Protocol):
     def manifest(self, stream: str) -> tuple[int, bytes] | None:
         """Consistently reads the manifest's version and bytes; None if there is none yet."""
 
+    def manifests(self, streams: Collection[str]) -> dict[str, tuple[int, bytes]]:
+        """As `manifest`, for many streams at once; those that have none yet are missing from the answer."""
+
     def swing(self, stream: str, version: int, data: bytes) -> None:
         """Writes the manifest of this version over the one before it (or over none, for version 1).
 
@@ -56,6 +59,9 @@ class RollupStore(Protocol):
 
     def get(self, stream: str, ids: Collection[str]) -> dict[str, bytes]:
         """Reads parts; those that are gone are missing from the answer."""
+
+    def get_all(self, wanted: Mapping[str, Collection[str]]) -> dict[str, dict[str, bytes]]:
+        """As `get`, for the parts of many streams at once."""
 
     def put(self, stream: str, parts: Mapping[str, bytes], expires: int | None) -> None:
         """Writes parts. Writing the same again changes nothing."""

@@ -5,27 +5,38 @@ import json
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import wiring
-from chalicelib.observability import event_function, logger
+from chalicelib.observability import count, event_function, logger
 
+from . import queued
 from .append import QUEUE
 
 blueprint = Blueprint(__name__)
+
+SPARE = 40.0
+"""Seconds that must be left to begin with another stream: a third of what the function may run."""
 
 
 @blueprint.on_sqs_message(queue_arn=f"{QUEUE}fold", batch_size=10, name="fold")
 @event_function
 def fold(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
-    """Folds or sweeps each stream that is named, once. What fails comes again, and does no harm to the others."""
-    wanted: dict[tuple[str, bool], list[str]] = {}
+    """Folds or sweeps each stream that is named, once. What fails comes again, and does no harm to the others; what
+    there is no time for is handed back, so that each batch makes progress.
+    """
+    remaining = queued.remaining(event.context)
+    wanted: dict[tuple[str, bool], list[queued.Record]] = {}
     failed: list[str] = []
+    untried: list[queued.Record] = []
     for record in event.to_dict()["Records"]:
         try:
             body = json.loads(record["body"])
-            wanted.setdefault((str(body["stream"]), bool(body.get("sweep"))), []).append(record["messageId"])
+            wanted.setdefault((str(body["stream"]), bool(body.get("sweep"))), []).append(record)
         except (ValueError, KeyError, TypeError):
             logger.exception("not a request to fold", extra={"sqs_message": record["messageId"]})
             failed.append(record["messageId"])
-    for (stream, sweep), records in wanted.items():
+    for number, ((stream, sweep), records) in enumerate(wanted.items()):
+        if number and remaining() < SPARE:
+            untried.extend(records)
+            continue
         try:
             if sweep:
                 wiring.folder().sweep(stream)
@@ -33,5 +44,9 @@ def fold(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
                 wiring.folder().fold(stream)
         except Exception:
             logger.exception("a fold failed", extra={"stream": stream})
-            failed.extend(records)
+            failed.extend(record["messageId"] for record in records)
+    if untried:
+        count("FoldsHandedBack", len(untried))
+        queued.show(wiring.settings().fold_queue, untried)
+        failed.extend(record["messageId"] for record in untried)
     return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}

@@ -2,11 +2,14 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chalicelib.core.caches import Kept, Memory
+from chalicelib.core.caches import Kept, Memory, Shelf
 from chalicelib.core.errors import Unavailable
 
 
@@ -132,3 +135,60 @@ def test_a_failure_that_is_nobodys_fault_lets_the_next_try() -> None:
     with pytest.raises(ZeroDivisionError):
         kept.get("a", lambda: 1 // 0)
     assert kept.get("a", lambda: 2) == (2, 120.0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(("put", "take", "wait")), st.integers(0, 5), st.integers(0, 60)), max_size=40)
+)
+def test_a_shelf_keeps_what_was_put_there_last_within_its_bounds(steps: list[tuple[str, int, int]]) -> None:
+    """As much of it as fits, at least the last; nothing for longer than its time; and who takes it has it alone."""
+    now = 0.0
+    shelf: Shelf[int, int] = Shelf(100, 60, lambda: now)
+    kept: dict[int, tuple[float, int]] = {}
+    for step, key, number in steps:
+        if step == "wait":
+            now += number
+        elif step == "take":
+            since, size = kept.pop(key, (-100.0, 0))
+            assert shelf.take(key) == (size if now - since <= 60 else None)
+            assert shelf.take(key) is None
+        else:
+            kept.pop(key, None)
+            kept[key] = (now, number)
+            shelf.put(key, number, number)
+            while len(kept) > 1:
+                oldest, (since, _) = next(iter(kept.items()))
+                if sum(size for _, size in kept.values()) <= 100 and now - since <= 60:
+                    break
+                del kept[oldest]
+        assert {key for key in range(6) if key in shelf} == kept.keys()
+        assert shelf.size == sum(size for _, size in kept.values())
+
+
+def _lines(work: Callable[[], object]) -> int:
+    """How many lines of code it runs."""
+    ran = 0
+
+    def trace(*_: object) -> object:
+        nonlocal ran
+        ran += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return ran
+
+
+def test_a_shelf_of_thousands_takes_as_little_work_for_each_as_one_of_few() -> None:
+    """It is not looked through for each: of two thousand streams, that took seconds."""
+
+    def fill(number: int) -> None:
+        shelf: Shelf[int, int] = Shelf(number // 2, 60)
+        for key in range(number):
+            shelf.put(key, key, 1)
+
+    assert _lines(lambda: fill(2_000)) <= 11 * _lines(lambda: fill(200))

@@ -167,7 +167,8 @@ class TestLog:
             drawn = [[page._replace(path=f"/{i}") for i in range(10)], [page._replace(path="/new")]]
             for message in _messages(universe, drawn):
                 universe.deliver(0, [message])
-            assert universe.processes[0].appender.crowded(universe.stream) == [Kind.PATH]
+            again = universe.processes[0].appender.append(universe.stream, _messages(universe, drawn[:1]))
+            assert again.crowded == (Kind.PATH,)
             listed = _answers(universe)[1]
             assert {hit.path: hit.count for hit in listed.hits} == {"/0": 1, "/1": 1, "/2": 1, OTHER: 8}
 

@@ -18,7 +18,7 @@ def _counted(owner: Created, hits: int) -> str:
     now, stream = int(wiring.now()), owner.site.stream
     views = tuple(Hit(f"/{n}", "", False, "", "o", "", "", "", "", "", 0, now, 0, 0) for n in range(hits))
     message = Message(id=secrets.randbits(63), accepted=now, stream=stream, derived=False, hits=views)
-    assert wiring.appender().append(stream, [message]) == {}
+    assert wiring.appender().append(stream, [message]).refused == {}
     wiring.folder().fold(stream)
     return stream
 

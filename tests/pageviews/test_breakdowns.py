@@ -31,7 +31,7 @@ def visited(person: Person, *hits: Hit) -> None:
     """Puts visits into the log."""
     stream = person.created.site.stream
     message = Message(secrets.randbits(63), int(wiring.now()), stream, False, hits)
-    assert wiring.appender().append(stream, [message]) == {}
+    assert wiring.appender().append(stream, [message]).refused == {}
 
 
 def asked(person: Person, path: str, query: str = "") -> Any:

@@ -65,8 +65,8 @@ class Stream:
         """Accepts page views; their times are told from now."""
         self.messages += 1
         placed = tuple(hit._replace(at=self.now + hit.at) for hit in hits)
-        refused = self._appender.append(self.name, [Message(self.messages, self.now, self.name, False, placed)])
-        assert not refused
+        appended = self._appender.append(self.name, [Message(self.messages, self.now, self.name, False, placed)])
+        assert not appended.refused
 
     def fold(self, *, sweep: bool) -> None:
         """Takes the log into the rollups; a sweep merges what is old of it as well."""

@@ -522,7 +522,7 @@ def visited(person: Person, *hits: tuple[str, int]) -> None:
     stored = tuple(Hit(path, "", path[0] != "/", "", "o", "", "", "", "", "", 0, at, 0, 0) for path, at in hits)
     stream = person.created.site.stream
     message = Message(secrets.randbits(63), int(wiring.now()), stream, False, stored)
-    assert wiring.appender().append(stream, [message]) == {}
+    assert wiring.appender().append(stream, [message]).refused == {}
 
 
 def test_rows_15_and_44_paths_by_id(newcomer: Person) -> None:
