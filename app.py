@@ -3,7 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib import web
-from chalicelib.functions import append, export, fold, redact, remove, reports, schedules
+from chalicelib.functions import append, export, fold, redact, remove, reports, schedules, walks
 from chalicelib.pageviews import routes as pageviews
 from chalicelib.statistics import routes as statistics
 
@@ -18,6 +18,7 @@ app.register_blueprint(export.blueprint)
 app.register_blueprint(redact.blueprint)
 app.register_blueprint(reports.blueprint)
 app.register_blueprint(schedules.blueprint)
+app.register_blueprint(walks.blueprint)
 web.catch_all(
     app, [web.Unknown("/api(/.*)?", pageviews.api, pageviews.LIMITS), *pageviews.assets.UNKNOWN, *statistics.UNKNOWN]
 )

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from .aws.domains import Domains
     from .aws.limits import Limiter
     from .aws.log import DynamoLog
-    from .aws.queues import SqsFolds, SqsIngest
+    from .aws.queues import SqsFolds, SqsIngest, SqsWalks
     from .aws.removals import Removals
     from .aws.repeats import Repeats
     from .aws.reporting import Reporting
+    from .aws.rolls import Rolls
     from .aws.rollups import DynamoRollups
     from .aws.secrets import Secrets
     from .aws.statistics import Statistics
@@ -189,6 +190,25 @@ def folds() -> "SqsFolds":
     from .aws.queues import SqsFolds  # noqa: PLC0415
 
     return SqsFolds(clients.sqs(), settings().fold_queue)
+
+
+@cache
+def rolls() -> "Rolls":
+    """The lists that jobs walk."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.rolls import Rolls  # noqa: PLC0415
+
+    accounts()  # binds the tables
+    return Rolls(clients.dynamodb(), settings().documents_table)
+
+
+@cache
+def walks() -> "SqsWalks":
+    """Where pages of walks wait."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.queues import SqsWalks  # noqa: PLC0415
+
+    return SqsWalks(clients.sqs(), settings().walks_queue)
 
 
 @cache

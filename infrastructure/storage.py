@@ -45,11 +45,12 @@ class Visibility:
     removals: int = 1800
     exports: int = 1800
     redactions: int = 1800
+    walks: int = 1800
 
     @classmethod
     def all(cls, seconds: int) -> Visibility:
         """The same for every queue."""
-        return cls(ingest=seconds, imports=seconds, fold=seconds, removals=seconds, exports=seconds, redactions=seconds)
+        return cls(**dict.fromkeys(cls.__slots__, seconds))
 
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -70,6 +71,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "COUNTLESS_PARKED_EXPORTS_QUEUE": "ExportsParkedQueue",
     "COUNTLESS_REDACTIONS_QUEUE": "RedactionsQueue",
     "COUNTLESS_PARKED_REDACTIONS_QUEUE": "RedactionsParkedQueue",
+    "COUNTLESS_WALKS_QUEUE": "WalksQueue",
+    "COUNTLESS_PARKED_WALKS_QUEUE": "WalksParkedQueue",
     "COUNTLESS_BUCKET": "Bucket",
 }
 """Each variable that the functions' settings read, and the resource that CloudFormation's `Ref` gives for it:
@@ -95,6 +98,7 @@ def resources(prefix: str | None = None, visibility: Visibility | None = None) -
         **_queue("Removals", hidden.removals),
         **_queue("Exports", hidden.exports),
         **_queue("Redactions", hidden.redactions),
+        **_queue("Walks", hidden.walks),
         "Bucket": _bucket(),
     }
     if prefix is not None:

@@ -89,6 +89,7 @@ def test_every_function_is_packaged(resources: dict[str, Any]) -> None:
         "RotateSalts": "chalicelib.functions.schedules.rotate_salts",
         "SendReports": "chalicelib.functions.reports.send_reports",
         "Sweep": "chalicelib.functions.schedules.sweep",
+        "Walk": "chalicelib.functions.walks.walk",
     }
 
 
@@ -112,6 +113,7 @@ def test_messages_stay_hidden_for_six_times_their_functions_timeout(resources: d
     assert hidden.removals == 6 * timeouts["Remove"]
     assert hidden.exports == 6 * timeouts["Export"]
     assert hidden.redactions == 6 * timeouts["Redact"]
+    assert hidden.walks == 6 * timeouts["Walk"]
 
 
 def test_the_api_is_regional(resources: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.exports import REMEMBERED, Job, Look, Lost, Part, Progress, State, disposition
 from chalicelib.core.pages import Page
 
-from . import calls
+from . import calls, rolls
 from .calls import Item, Key
 
 if TYPE_CHECKING:
@@ -126,11 +126,14 @@ class Jobs:
                 found.append(job)
         return Page(tuple(found), None)
 
-    def due(self, now: float) -> Iterator[Look]:
-        """As `JobStore.due`."""
-        for item in calls.query(self._client, self._table, DUE, FIRST, f"{int(now):010}{LAST}"):
-            at, account, job = item["sk"]["S"].split("#")
-            yield Look(int(at), account, job)
+    def due_keys(self, now: float, after: str, limit: int) -> list[str]:
+        """As `JobStore.due_keys`."""
+        return rolls.keys(self._client, self._table, DUE, after, limit, f"{int(now):010}{LAST}")
+
+    def due_between(self, after: str, until: str) -> list[tuple[str, Look]]:
+        """As `JobStore.due_between`."""
+        found = calls.query(self._client, self._table, DUE, rolls.following(after), until, ProjectionExpression="sk")
+        return [(item["sk"]["S"], _look_at(item["sk"]["S"])) for item in found]
 
     def look(self, job: Job, at: int) -> None:
         """As `JobStore.look`."""
@@ -271,3 +274,8 @@ def _answering() -> Iterator[None]:
         raise Unavailable(f"S3: {code}") from error
     except BotoCoreError as error:
         raise Unavailable(f"S3: {type(error).__name__}") from error
+
+
+def _look_at(key: str) -> Look:
+    at, account, job = key.split("#")
+    return Look(int(at), account, job)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from chalicelib.core import messages
 from chalicelib.core.errors import Poison, Unavailable
 from chalicelib.core.exports import Job
 from chalicelib.core.messages import BodyGone, Message
+from chalicelib.core.walking import Stage
+
+from . import sending
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -110,17 +114,39 @@ class SqsFolds:
         except (ClientError, BotoCoreError):
             logging.getLogger(__name__).warning("a fold could not be asked for")
 
-    def ask_sweep(self, stream: str, day: str) -> None:
-        """Asks for the daily sweep of a stream."""
-        self._send(stream, {"stream": stream, "sweep": True}, f"sweep-{day}")
+    def ask_sweeps(self, streams: Sequence[str], day: int) -> list[int]:
+        """Asks for the sweep of some streams, ten in a call; the indexes of those that could not be asked for."""
+        asked = [_fold(stream, {"stream": stream, "sweep": True}, f"sweep-{day}") for stream in streams]
+        return sending.send(self._sqs, self._queue, asked)
 
     def _send(self, stream: str, body: dict[str, object], once: str) -> None:
-        self._sqs.send_message(
-            QueueUrl=self._queue,
-            MessageBody=json.dumps(body),
-            MessageGroupId=stream,
-            MessageDeduplicationId=sha256(f"{stream} {once}".encode()).hexdigest(),
-        )
+        self._sqs.send_message(QueueUrl=self._queue, **_fold(stream, body, once))
+
+
+def _fold(stream: str, body: dict[str, object], once: str) -> dict[str, Any]:
+    """What the queue of folds takes."""
+    return {
+        "MessageBody": json.dumps(body),
+        "MessageGroupId": stream,
+        "MessageDeduplicationId": sha256(f"{stream} {once}".encode()).hexdigest(),
+    }
+
+
+class SqsWalks:
+    """Where pages of walks wait."""
+
+    def __init__(self, sqs: "SQSClient", queue: str) -> None:
+        self._sqs = sqs
+        self._queue = queue
+
+    def send(self, stages: Sequence[Stage]) -> None:
+        """Hands stages over, ten in a call.
+
+        Raises:
+            Unavailable: the queue did not take all of them.
+        """
+        if sending.send(self._sqs, self._queue, [{"MessageBody": stage.encode()} for stage in stages]):
+            raise Unavailable("the queue did not take all pages of a walk")
 
 
 class SqsExports:

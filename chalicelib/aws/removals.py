@@ -7,7 +7,7 @@ values of which a part is gone, and none comes after them.
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.core.accounts import DOMAIN_PREFIX, Scope
 from chalicelib.core.statistics import GROUP, STATISTIC
 
-from . import calls
+from . import calls, rolls
 from .calls import Key
 
 if TYPE_CHECKING:
@@ -93,9 +93,14 @@ class Removals:
         item = calls.fetch(self._dynamodb, [place])[place]
         return _removal(item) if item else None
 
-    def waiting(self) -> Iterator[Removal]:
-        """Every removal that is not done yet, of all accounts."""
-        return map(_removal, calls.query(self._dynamodb, self._table, PARTITION, FIRST, LAST))
+    def waiting_keys(self, after: str, limit: int) -> list[str]:
+        """The keys of so many entries at most that come after one."""
+        return rolls.keys(self._dynamodb, self._table, PARTITION, after, limit)
+
+    def waiting_between(self, after: str, until: str) -> list[tuple[str, Removal]]:
+        """The entries after a key up to another, which is included, with their keys."""
+        found = calls.query(self._dynamodb, self._table, PARTITION, rolls.following(after), until)
+        return [(item["sk"]["S"], _removal(item)) for item in found]
 
     def due(self, removal: Removal) -> bool:
         """Whether everybody who knew the deleted thing is done with it."""

@@ -3,6 +3,7 @@
 pk                sk          what
 STREAM            manifest    version and packed manifest
 STREAM            redactions  the book of what there is to redact (`redactions.py`)
+STREAM            swept       the day of the last sweep, from 1970; it ends by itself once nobody sweeps any more
 STREAM#parts      ID          a part
 STREAM#bots       MINUTE-ID   hits that were recognised as bots', kept 30 days
 """
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BOT_LIFE = 30 * 86400
+SWEPT_LIFE = 90
+"""Days for which it is known when a stream was swept: far more than somebody needs to mend what keeps it from it."""
 GET_AT_ONCE = 100
 """Keys that BatchGetItem takes."""
 PUT_AT_ONCE = 25
@@ -53,6 +56,27 @@ class DynamoRollups:
         """As `RollupStore.manifests`."""
         found = self._get([(stream, "manifest") for stream in streams], consistent=True)
         return {stream: (int(row["version"]["N"]), bytes(row["data"]["B"])) for (stream, _), row in found.items()}
+
+    def swept(self, streams: Collection[str]) -> dict[str, int]:
+        """The days on which streams were swept last; those of which nobody knows are missing from the answer."""
+        found = self._get([(stream, "swept") for stream in streams], consistent=False)
+        return {stream: int(row["day"]["N"]) for (stream, _), row in found.items()}
+
+    def note_swept(self, streams: Collection[str], day: int) -> None:
+        """Notes that streams were swept on a day."""
+        self._write(
+            {
+                "PutRequest": {
+                    "Item": {
+                        "pk": {"S": stream},
+                        "sk": {"S": "swept"},
+                        "day": {"N": str(day)},
+                        "expires": {"N": str((day + SWEPT_LIFE) * 86400)},
+                    }
+                }
+            }
+            for stream in streams
+        )
 
     def swing(self, stream: str, version: int, data: bytes) -> None:
         """As `RollupStore.swing`."""

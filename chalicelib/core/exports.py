@@ -5,7 +5,7 @@ files. A job is one item that is only ever swapped for its next version, so whoe
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -193,8 +193,11 @@ class JobStore(Protocol):
     def page(self, account: str, surface: str, parameters: Mapping[str, str], limit: int, after: str) -> Page[Job]:
         """A surface's jobs with these parameters, and any others, by id."""
 
-    def due(self, now: float) -> Iterator[Look]:
-        """What is to be looked after by now, the oldest first."""
+    def due_keys(self, now: float, after: str, limit: int) -> list[str]:
+        """The keys of so many notes that are due at most, of those that come after one, the oldest first."""
+
+    def due_between(self, after: str, until: str) -> list[tuple[str, Look]]:
+        """The notes after a key up to another, which is included, with their keys."""
 
     def look(self, job: Job, at: int) -> None:
         """Has a job looked after at a moment."""
@@ -411,9 +414,13 @@ class Exports:
         self._ports.jobs.swap(expired)
         return expired
 
-    def due(self) -> Iterator[Look]:
-        """What is to be looked after now."""
-        return self._ports.jobs.due(self._ports.clock())
+    def due_keys(self, after: str, limit: int) -> list[str]:
+        """As `JobStore.due_keys`, of what is due now."""
+        return self._ports.jobs.due_keys(self._ports.clock(), after, limit)
+
+    def due_between(self, after: str, until: str) -> list[tuple[str, Look]]:
+        """As `JobStore.due_between`."""
+        return self._ports.jobs.due_between(after, until)
 
     def tend(self, look: Look) -> None:
         """Looks after a job: removes it when its time is up, asks for it again when its message was lost."""

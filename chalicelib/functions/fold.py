@@ -12,6 +12,7 @@ from .append import QUEUE
 
 blueprint = Blueprint(__name__)
 
+DAY = 86400
 SPARE = 40.0
 """Seconds that must be left to begin with another stream: a third of what the function may run."""
 
@@ -26,6 +27,7 @@ def fold(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
     wanted: dict[tuple[str, bool], list[queued.Record]] = {}
     failed: list[str] = []
     untried: list[queued.Record] = []
+    swept: list[str] = []
     for record in event.to_dict()["Records"]:
         try:
             body = json.loads(record["body"])
@@ -40,13 +42,23 @@ def fold(event: SQSEvent) -> dict[str, list[dict[str, str]]]:
         try:
             if sweep:
                 wiring.folder().sweep(stream)
+                swept.append(stream)
             else:
                 wiring.folder().fold(stream)
         except Exception:
             logger.exception("a fold failed", extra={"stream": stream})
             failed.extend(record["messageId"] for record in records)
+    _note(swept)
     if untried:
         count("FoldsHandedBack", len(untried))
         queued.show(wiring.settings().fold_queue, untried)
         failed.extend(record["messageId"] for record in untried)
     return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
+
+
+def _note(swept: list[str]) -> None:
+    """Notes whom the sweep has reached. If that fails, tomorrow's does."""
+    try:
+        wiring.rollups().note_swept(swept, int(wiring.now()) // DAY)
+    except Exception:
+        logger.exception("it could not be noted who was swept", extra={"streams": len(swept)})

@@ -9,23 +9,20 @@ ask_redactions hourly                asks for redactions whose messages were los
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate, SQSEvent
 
 from chalicelib import wiring
-from chalicelib.core.accounts import Site
 from chalicelib.observability import event_function, logger, metrics
 
-from . import queued
+from . import queued, walks
 from .append import QUEUE
 
 blueprint = Blueprint(__name__)
 
 WORKERS = 5
 """So many streams at once."""
-DAY = 86400
 
 
 @blueprint.on_sqs_message(queue_arn=f"{QUEUE}redactions", batch_size=1, maximum_concurrency=WORKERS, name="redact")
@@ -61,61 +58,21 @@ def _redact(record: dict[str, Any], context: Any) -> bool:  # noqa: ANN401 - Lam
 
 @blueprint.schedule(Cron(10, 1, "*", "*", "?", "*"), name="retain")
 @event_function
-def retain(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+def retain(event: CloudWatchEvent) -> None:
     """Begins retention for every site that keeps page views for so many days only, and has older ones."""
-    from chalicelib.core.redaction import overdue  # noqa: PLC0415 - as above
-    from chalicelib.core.wishes import Act  # noqa: PLC0415
-
-    today = int(wiring.now()) // DAY
-    for site in wiring.accounts().all_sites():
-        try:
-            cutoff = (today - site.data_retention) * DAY
-            if site.data_retention and overdue(wiring.rollups(), site.stream, cutoff):
-                if wiring.redactions().book(site.stream).asked(Act.RETAIN):
-                    continue  # yesterday's is not through; tomorrow's does for both
-                wiring.redactions().begin(site.stream, Act.RETAIN, end=cutoff - 1)
-        except Exception:
-            logger.exception("retention could not begin", extra={"stream": site.stream})
+    walks.begin("retain", event.context)
 
 
 @blueprint.schedule(Rate(12, unit=Rate.HOURS), name="purge_sites")
 @event_function
-def purge_sites(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+def purge_sites(event: CloudWatchEvent) -> None:
     """Removes deleted sites: first what they counted, and once that is gone the sites themselves."""
-    for site in wiring.accounts().deleted_sites():
-        try:
-            _purge(site)
-        except Exception:
-            logger.exception("a deleted site could not be purged", extra={"stream": site.stream})
-
-
-def _purge(site: Site) -> None:
-    from chalicelib.core.redactions import STALE  # noqa: PLC0415 - as above
-    from chalicelib.core.wishes import Act  # noqa: PLC0415
-
-    redactions = wiring.redactions()
-    book = redactions.book(site.stream)
-    sealed = next((done for done in book.done if done.act == Act.SEAL), None)
-    if sealed is not None and book.idle and sealed.at + STALE <= wiring.now():
-        redactions.forget(site.stream)
-        wiring.accounts().forget_site(site)
-    elif sealed is None and not book.asked(Act.SEAL):
-        redactions.begin(site.stream, Act.SEAL)
+    walks.begin("purge_sites", event.context)
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="ask_redactions")
 @event_function
-def ask_redactions(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
-    """Asks again for redactions that nobody works on: asking twice is harmless."""
-    for site in _sites():
-        try:
-            if wiring.redactions().tend(site.stream):
-                logger.error("a redaction does not come to an end", extra={"stream": site.stream})
-                metrics.add_metric(name="RedactionsLate", unit="Count", value=1)
-        except Exception:
-            logger.exception("redactions could not be asked for", extra={"stream": site.stream})
-
-
-def _sites() -> Iterator[Site]:
-    yield from wiring.accounts().all_sites()
-    yield from wiring.accounts().deleted_sites()
+def ask_redactions(event: CloudWatchEvent) -> None:
+    """Asks again for redactions that nobody works on, of sites and of deleted ones."""
+    walks.begin("ask_redactions", event.context)
+    walks.begin("ask_deleted", event.context)

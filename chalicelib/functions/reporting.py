@@ -6,15 +6,14 @@ lost or the function died in that moment, it is not sent again: a report that is
 that comes every hour cannot be stopped. Either is logged and counted.
 """
 
-import random
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from chalicelib import wiring
 from chalicelib.core.accounts import EmailReports, Roster, User
 from chalicelib.core.errors import Invalid, Uncertain
 from chalicelib.core.mail import Mail, Mailbox, Mailer, NotSent, Refused
+from chalicelib.core.walking import Late
 from chalicelib.observability import count, failed, logger
 from chalicelib.pageviews import reporting, stopping
 from chalicelib.pageviews.report_periods import due
@@ -22,51 +21,62 @@ from chalicelib.pageviews.report_periods import due
 SETTLED = 600
 """Seconds after a period's end for which its last page views may still be on their way into the log."""
 SPARE = 45.0
-"""Seconds that one try to send may take, with a server that is slow: if fewer are left, the rest waits for the next
-hour.
+"""Seconds that one try to send may take, with a server that is slow: if fewer are left, the rest is left to another
+function, or to the next hour.
 """
 TRIES = 3
 PAUSE = 1.1
 """Seconds between tries: a new account may send one mail a second by SES."""
 
 
-class _LateError(Exception):
-    """There is no time for another report."""
+class Reporting:
+    """Sends what is due to users, as a walk visits them."""
 
+    def __init__(self, mailer: Mailer, sender: Mailbox, remaining: Callable[[], float]) -> None:
+        self._mailer = mailer
+        self._sender = sender
+        self._remaining = remaining
 
-def send_due(mailer: Mailer, sender: Mailbox, context: Any) -> None:  # noqa: ANN401 - Lambda's
-    """Sends what is due. What goes wrong with one report stops no other, and is tried again after an hour."""
+    def visit(self, users: Sequence[tuple[str, str]], _: int) -> list[tuple[str, str]]:
+        """Sends users, told by account and name, their reports. What goes wrong with one stops no other, and is tried
+        again after an hour.
 
-    def late() -> bool:
-        return bool(context.get_remaining_time_in_millis() / 1000 < SPARE)
-
-    accounts = wiring.accounts().all_accounts()
-    random.shuffle(accounts)  # if there is not time enough for all, it is not always the same ones who wait
-    for account in accounts:
-        try:
-            roster = wiring.accounts().roster(account)
-        except Exception as error:
-            failed("an account's reports could not be looked after", error, account=account)
-            continue
-        for user in roster.users:
+        Raises:
+            Late: there is no time for a report; none was claimed.
+        """
+        for account, name in users:
             try:
-                _look_after(roster, user, mailer, sender, late)
-            except _LateError:
-                logger.warning("reports are left to the next hour")
-                count("ReportsPostponed")
-                return
+                roster = wiring.accounts().roster(account)
             except Exception as error:
-                failed("a report could not be sent", error, account=account, user=user.id)
+                failed("an account's reports could not be looked after", error, account=account)
+                continue
+            for user in roster.users:
+                if user.name.lower() == name:
+                    self._send(roster, user)
+        return []
+
+    def _send(self, roster: Roster, user: User) -> None:
+        try:
+            _look_after(roster, user, self._mailer, self._sender, self._late)
+        except Late:
+            logger.warning("reports are left for later")
+            count("ReportsPostponed")
+            raise
+        except Exception as error:
+            failed("a report could not be sent", error, account=user.account, user=user.id)
+
+    def _late(self) -> bool:
+        return self._remaining() < SPARE
 
 
 def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox, late: Callable[[], bool]) -> None:
     """Sends a user's report if one is due, and there is anything to say.
 
     Raises:
-        _LateError: there is no time to; nothing was claimed.
+        Late: there is no time to; nothing was claimed.
     """
     if late():
-        raise _LateError
+        raise Late
     if wiring.reporting().forgotten(user):
         logger.error("a report may not have been sent", extra={"account": user.account, "user": user.id})
         count("ReportsUncertain")
@@ -86,7 +96,7 @@ def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox, lat
         failed("a report cannot be addressed", error, account=user.account, user=user.id)
         return
     if late():  # many sites take their time
-        raise _LateError
+        raise Late
     claim = wiring.reporting().claim(user, period.end)
     if claim:
         _send(mail, user, claim, mailer, late)

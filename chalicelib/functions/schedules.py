@@ -8,25 +8,24 @@ refresh_lists   daily at 03:10 UTC    fetches the operator's lists of spammers a
 """
 
 import time
-from datetime import UTC, datetime
 
 from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate
 
 from chalicelib import wiring
 from chalicelib.core.errors import Damaged, Unavailable
-from chalicelib.observability import event_function, failed, logger
+from chalicelib.observability import event_function, failed
 from chalicelib.pageviews import clouds, spam
+
+from . import walks
 
 blueprint = Blueprint(__name__)
 
 
 @blueprint.schedule(Cron(30, 0, "*", "*", "?", "*"), name="sweep")
 @event_function
-def sweep(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+def sweep(event: CloudWatchEvent) -> None:
     """Asks for the sweep of every site: it folds what no appender asked for, and closes the days that are over."""
-    today = datetime.fromtimestamp(time.time(), UTC).date().isoformat()
-    for site in wiring.accounts().all_sites():
-        wiring.folds().ask_sweep(site.stream, today)
+    walks.begin("sweep", event.context)
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="rotate_salts")
@@ -38,23 +37,16 @@ def rotate_salts(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="ask_removals")
 @event_function
-def ask_removals(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
-    """Asks for what was deleted long enough ago to be removed, and is not: asking twice is harmless."""
-    for removal in wiring.removals().waiting():
-        if wiring.removals().due(removal):
-            wiring.removals().ask(removal.scope, removal.target, delay=0)
+def ask_removals(event: CloudWatchEvent) -> None:
+    """Asks for what was deleted long enough ago to be removed, and is not."""
+    walks.begin("ask_removals", event.context)
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="expire_exports")
 @event_function
-def expire_exports(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+def expire_exports(event: CloudWatchEvent) -> None:
     """Looks after every export whose time has come. One that cannot be helped now stops no other, and comes again."""
-    exports = wiring.exports()
-    for look in exports.due():
-        try:
-            exports.tend(look)
-        except Exception:
-            logger.exception("an export could not be looked after", extra={"export": look.id})
+    walks.begin("expire_exports", event.context)
 
 
 @blueprint.schedule(Cron(10, 3, "*", "*", "?", "*"), name="refresh_lists")

@@ -165,7 +165,7 @@ class Stage:
         self.drain()
         self.parked.clear()
         jobs = wiring._export_ports().jobs
-        for look in list(jobs.due(self.now + 10**8)):
+        for _, look in jobs.due_between("", "~"):
             jobs.move(look, None)
 
     def _source(self, job: Job) -> Source:
@@ -229,7 +229,7 @@ class Stage:
     def notes(self, job: Job) -> list[Look]:
         """When the job will be looked after."""
         jobs = wiring._export_ports().jobs
-        return [look for look in jobs.due(self.now + 10**8) if look.id == job.id]
+        return [look for _, look in jobs.due_between("", "~") if look.id == job.id]
 
     def file(self, job: Job) -> bytes:
         """The job's file in the bucket."""

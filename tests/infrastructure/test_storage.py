@@ -22,7 +22,7 @@ def test_every_queue_parks_what_fails_in_a_queue_of_its_own_kind() -> None:
     queues = {n: r["Properties"] for n, r in storage.resources().items() if r["Type"] == "AWS::SQS::Queue"}
     working = {name: queue for name, queue in queues.items() if "RedrivePolicy" in queue}
     assert set(working) == {
-        f"{name}Queue" for name in ("Ingest", "Imports", "Fold", "Removals", "Exports", "Redactions")
+        f"{name}Queue" for name in ("Ingest", "Imports", "Fold", "Removals", "Exports", "Redactions", "Walks")
     }
     for queue in working.values():
         parked = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
@@ -39,7 +39,7 @@ def test_the_environment_feeds_every_setting_that_names_a_resource(world: World)
     """What `create` returns fills all settings that have a table, queue or bucket in their name."""
     read = dataclasses.asdict(settings.read(world.environment))
     wanted = [name for name in read if name.endswith(("_table", "_queue", "bucket"))]
-    assert len(wanted) == 16
+    assert len(wanted) == 18
     assert all(read[name] for name in wanted)
 
 

@@ -478,7 +478,7 @@ class History:
     def remove(self, left: float) -> None:
         """The schedule asks for every removal that waits; each is tried once."""
         try:
-            waiting = list(self.removals().waiting())
+            waiting = [entry for _, entry in self.removals().waiting_between("", "~")]
         except Unavailable:
             return
         context = SimpleNamespace(function_name="remove", get_remaining_time_in_millis=lambda: left * 1000)
@@ -550,7 +550,7 @@ class History:
         self.now += GRACE + 1
         for _ in range(2):
             self.remove(300.0)
-        assert list(self.removals().waiting()) == []
+        assert [entry for _, entry in self.removals().waiting_between("", "~")] == []
         kept = {number for scope in self.scopes for number in self._ids(scope)}
         for item in self.dynamo.items(wiring.settings().statistics_table):
             if not item["pk"]["S"].endswith("/once"):
