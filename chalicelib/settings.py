@@ -54,6 +54,10 @@ class Settings:
     """`COUNTLESS_SECRETS`: prefix of the parameters that hold the deployment's secrets."""
     limits: str = "on"
     """`COUNTLESS_LIMITS`: `on`, `off`, or changes to the plans such as `api:8/1,export:none`."""
+    session_megabytes: str = "128"
+    """`COUNTLESS_SESSION_MEGABYTES`: memory that the sessions of one site may take in a function, in megabytes of a
+    million bytes: about 5,000 sessions each. What would make them more is a visit of its own.
+    """
     url: str = ""
     """`COUNTLESS_URL`: where clients reach this deployment, for links that it hands out; empty for links that
     begin at the root.

@@ -376,10 +376,12 @@ _threads: list[threading.local] = [threading.local()]
 def appender() -> "Appender":
     """This thread's writer of streams."""
     from .core.log import Appender  # noqa: PLC0415
+    from .core.writer import Bounds  # noqa: PLC0415
 
     own: Any = _threads[0]
     if not hasattr(own, "appender"):
-        own.appender = Appender(log(), rollups(), folds(), now=_clock)
+        bounds = Bounds.read(settings().session_megabytes)
+        own.appender = Appender(log(), rollups(), folds(), now=_clock, bounds=bounds)
     made: Appender = own.appender
     return made
 

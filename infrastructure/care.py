@@ -13,6 +13,7 @@ from infrastructure import choosing
 from infrastructure.choosing import listed
 from infrastructure.keys import aligned, operating
 from infrastructure.reaching import reaching
+from infrastructure.seldom import purge_seldom
 
 if TYPE_CHECKING:
     from chalicelib.core.accounts import Site
@@ -150,11 +151,19 @@ def delete(gone: tuple[str, ...], code: str | None, account: str | None, url: st
     metavar="DATE",
     help="The last day, in UTC, such as 2026-01-31; without it, to this moment.",
 )
+@click.option(
+    "--at-most-visits",
+    "most",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Instead of days: every path, with its name, that has so many visits at most since counting began.",
+)
 @_changing
 def purge(  # noqa: PLR0913, PLR0917 - one argument for each option
     some: tuple[str, ...],
     start: datetime | None,
     end: datetime | None,
+    most: int | None,
     code: str | None,
     account: str | None,
     url: str | None,
@@ -162,8 +171,16 @@ def purge(  # noqa: PLR0913, PLR0917 - one argument for each option
 ) -> None:
     """Remove what was counted for each PATH, or for all of them, on the days from --from to --to.
 
-    A path that is left without anything goes as well.
+    A path that is left without anything goes as well. With --at-most-visits, remove the paths that hardly anybody has
+    seen, such as those that a stranger made up: what was counted up to now, in several steps if there are many. If it
+    is interrupted, the same command does the rest.
     """
+    if most is not None:
+        if some or start is not None or end is not None:
+            raise click.UsageError("--at-most-visits goes without paths and days.")
+        with reaching(url):
+            purge_seldom(_site(account, code), most, _paths, _carried_out, yes=yes)
+        return
     if start is None and end is None:
         raise click.UsageError("Say which days (--from, --to, or both); `countless paths delete` removes whole paths.")
     if start is not None and end is not None and end < start:

@@ -83,4 +83,5 @@ def join(run: Sequence[Segment]) -> Segment:
         sessions=sessions,
         retitles=retitles,
         events=columns,
+        refused=[[] for _ in Kind],
     )

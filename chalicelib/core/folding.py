@@ -16,13 +16,15 @@ from . import manifest as manifests
 from .cells import DAY, Cells
 from .compaction import merge, plan
 from .errors import BrokenLog, Conflict
-from .log import moved, read_manifest, require, tail
+from .log import candidates, moved, read_manifest, require, tail
 from .manifest import CLOSED, Manifest, Period, Ref, Run
+from .numbering import replay_candidates
 from .periods import span_of
 from .ports import LogStore, RollupStore
 from .segments import GONE, Kind, Renamed, Segment, Taken
-from .sessions import LIFETIME, Window
-from .writer import Titles, replay_sessions, replay_titles
+from .sessions import SLICE, Window, oldest
+from .tracking import replay_sessions
+from .writer import Titles, replay_titles
 
 FOLD_BYTES = 4_000_000
 """Bytes of segments that one step takes in at most: what a function's memory holds at ease."""
@@ -50,6 +52,12 @@ LATE_SHARE = 8
 """What is closed is written again once what came late makes up more than an eighth of it, …"""
 LATE_RUNS = 8
 """… or came in more runs than these."""
+CHECKPOINT_KEYS = 16_000
+"""Sessions that are packed at once: as a rule they fit into a part, so that few are packed twice."""
+CHECKPOINT_BYTES = 4_000_000
+"""Bytes of the checkpoint up to which a session may stand in it as often as folds touched it. Beyond, it is written
+anew once it takes twice what its sessions do: so a fold writes at most twice what it would, and what is written at once
+has the bound that sessions have."""
 MERGE_BYTES = 4_000_000
 """What is larger is not merged any more: it would not fit into a function's memory at ease."""
 CLOSE_BYTES = 8_000_000
@@ -211,12 +219,8 @@ class Folder:
         held.evict()
         held.drop(redaction.sessions)
         sessions: tuple[Ref, ...] = ()
-        expires = int(self._now()) + SESSION_LIFE
         if len(held):
-            sessions = tuple(
-                Ref(changes.write(data, expires), 0, held.clock, 0, len(data))
-                for _, data in fitting.pieces(held.keys(), held.pack, PART_BYTES)
-            )
+            sessions = tuple(self._sessions(held, held.keys(), changes))
         gone = {i for (kind, i), name in pending.items() if kind == Kind.PATH and name == GONE}
         following = manifest.swung(
             epoch=max(manifest.epoch, redaction.epoch),
@@ -298,6 +302,7 @@ class Folder:
             names=self._names(stream, manifest.names, run, changes),
             sessions=sessions,
             titles=titles,
+            candidates=_candidates(manifest, found),
             ids=(*manifest.ids, *self._ids(whole, changes)),
             open=tuple(opened),
             periods=self._periods(stream, manifest.periods, fresh.by_day() if fresh else {}, changes),
@@ -341,14 +346,20 @@ class Folder:
                 if session.previous:
                     touched[session.previous] = None
         window.evict()
-        refs = [ref for ref in manifest.sessions if window.clock - ref.high <= LIFETIME]
-        expires = int(self._now()) + SESSION_LIFE
-        refs.extend(
-            Ref(changes.write(data, expires), 0, window.clock, 0, len(data))
-            for _, data in fitting.pieces(list(touched), window.pack, PART_BYTES)
-        )
+        refs = [ref for ref in manifest.sessions if ref.high // SLICE >= oldest(window.clock)]
+        refs.extend(self._sessions(window, list(touched), changes))
+        if sum(ref.size for ref in refs) > CHECKPOINT_BYTES + 2 * window.packed:
+            changes.replace(refs, ends_anyway=True)
+            refs = list(self._sessions(window, window.keys(), changes))
         waiting = tuple((path, title, seen, since) for (path, title), (seen, since) in titles.waiting.items())
         return tuple(refs), waiting
+
+    def _sessions(self, window: Window, keys: Sequence[int], changes: _Changes) -> Iterator[Ref]:
+        """The sessions under these keys, as pieces of a checkpoint."""
+        expires = int(self._now()) + SESSION_LIFE
+        for start in range(0, len(keys), CHECKPOINT_KEYS):
+            for _, data in fitting.pieces(keys[start : start + CHECKPOINT_KEYS], window.pack, PART_BYTES):
+                yield Ref(changes.write(data, expires), 0, window.clock, 0, len(data))
 
     def _window(self, stream: str, manifest: Manifest, changes: _Changes) -> Window:
         """The sessions of the checkpoint. Those that ended long ago have ended by themselves."""
@@ -497,6 +508,20 @@ class Folder:
         orphans = [name for name in stored if name not in named and int(name.partition("-")[0], 16) < old]
         if orphans:
             self._rollups.expire(stream, orphans, int(self._now()))
+
+
+def _candidates(
+    manifest: Manifest, found: Sequence[Segment]
+) -> tuple[tuple[int, int, int, tuple[tuple[int, int], ...]], ...]:
+    """The names that there was no room for, as the manifest has them, once these segments are folded."""
+    known = candidates(manifest)
+    for segment in found:
+        replay_candidates(known, segment)
+    return tuple(
+        (int(kind), each.day, each.earned, tuple(sorted(each.counts.items())))
+        for kind, each in zip(Kind, known, strict=True)
+        if each.counts or each.earned
+    )
 
 
 def _worth_merging(runs: Sequence[Run]) -> bool:

@@ -23,7 +23,7 @@ from .manifest import Manifest, Ref
 from .messages import Message
 from .ports import Folds, Item, LogStore, RollupStore
 from .segments import Kind, Segment
-from .writer import Stream
+from .writer import Bounds, Stream
 
 SEGMENT_HITS = 20_000
 """Hits that are drafted at once; if they do not fit, half of them are."""
@@ -39,6 +39,7 @@ IDLE = 60.0
 """Seconds after which a stream that was not written to is forgotten."""
 FORESEEN = 64_000
 """Bytes of a stream's parts up to which they are read together with those of other streams."""
+DEFAULT = Bounds()
 LARGE = 1_000_000
 """Bytes of parts beyond which streams are written one after the other, whatever threads there are: in memory they are
 about ten times as large."""
@@ -60,6 +61,8 @@ class Appended(NamedTuple):
     """Whether the stream takes nothing any more, for its site is deleted; then it has dropped them all."""
     crowded: tuple[Kind, ...] = ()
     """The kinds of names of which the stream has as many as it may have."""
+    alone: int = 0
+    """Hits that became visits of their own, since the stream has as many sessions as it may have."""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,8 @@ class _Warm:
     manifest: Manifest
     tail: list[_Tail] = field(default_factory=list)
     blocks: dict[str, Sequence[int]] = field(default_factory=dict)
+    alone: int = 0
+    """Hits, of those that were taken in at last, for which there was no room among the sessions."""
     asked: int = 0
     """The size of the tail, in segments, at which a fold was asked for last."""
 
@@ -107,7 +112,7 @@ class Appender:
         sleep: Callable[[float], None] = time.sleep,
         memory: int = MEMORY,
         segment_hits: int = SEGMENT_HITS,
-        name_limit: int = names.LIMIT,
+        bounds: Bounds = DEFAULT,
     ) -> None:
         self._log = log
         self._rollups = rollups
@@ -115,7 +120,7 @@ class Appender:
         self._now = now
         self._sleep = sleep
         self._segment_hits = segment_hits
-        self._name_limit = name_limit
+        self._bounds = bounds
         self._warm: Shelf[str, _Warm] = Shelf(memory, IDLE, now)
         self._large = threading.Lock()
 
@@ -170,8 +175,8 @@ class Appender:
             except BrokenLog:  # perhaps a part is gone since the manifest was read, as happens once it is redacted
                 warm = self._append(stream, pending)
             self._warm.put(stream, warm, warm.size)
-        crowded = tuple(kind for kind in Kind if len(warm.state.ids[kind]) > self._name_limit)
-        return Appended(refused, warm.state.sealed, crowded)
+        crowded = tuple(kind for kind in Kind if len(warm.state.ids[kind]) >= self._bounds.open)
+        return Appended(refused, warm.state.sealed, crowded, warm.alone)
 
     def has(self, stream: str, message: int, accepted_at: int) -> bool:
         """Whether a message is in as a whole, or dropped since its stream is sealed, as far as is remembered.
@@ -196,6 +201,7 @@ class Appender:
     ) -> _Warm:
         """What the writer knows of the stream once they are in. After an error it knows nothing of it any more."""
         warm = self._catch_up(stream, warm, foreseen)
+        warm.alone = 0
         known = self._known(stream, warm, pending)
         at_most = self._segment_hits
         while not warm.state.sealed:
@@ -217,6 +223,7 @@ class Appender:
                 known |= self._known(stream, warm, pending)
             else:
                 warm.state.commit(draft)
+                warm.alone += draft.alone
                 warm.took(draft.segment, len(data))
         self._ask(stream, warm)
         return warm
@@ -229,7 +236,7 @@ class Appender:
 
     def _load(self, stream: str, foreseen: Foreseen | None = None) -> _Warm:
         while True:
-            manifest, state = load(self._rollups, stream, self._name_limit, foreseen)
+            manifest, state = load(self._rollups, stream, self._bounds, foreseen)
             warm = _Warm(state, manifest)
             self._read(stream, warm, fresh=True)
             if state.epoch == manifest.epoch or not moved(self._rollups, stream, manifest):
@@ -351,7 +358,7 @@ def _loaded(manifest: Manifest) -> list[Ref]:
 
 
 def load(
-    rollups: RollupStore, stream: str, name_limit: int = names.LIMIT, foreseen: Foreseen | None = None
+    rollups: RollupStore, stream: str, bounds: Bounds = DEFAULT, foreseen: Foreseen | None = None
 ) -> tuple[Manifest, Stream]:
     """What a writer has to know at the watermark: from the manifest, the names and the checkpoint of sessions."""
     manifest = read_manifest(rollups, stream) if foreseen is None else _manifest(foreseen.manifest)
@@ -360,7 +367,7 @@ def load(
     if missing:
         found |= rollups.get(stream, missing)
     state = Stream(
-        name_limit=name_limit,
+        bounds=bounds,
         head=manifest.watermark,
         epoch=manifest.epoch,
         next_event=manifest.next_event,
@@ -374,8 +381,17 @@ def load(
             state.window.load(found[ref.id])
     state.window.evict()
     state.titles.waiting.update(((path, title), (seen, since)) for path, title, seen, since in manifest.titles)
+    state.candidates = candidates(manifest)
     state.taken.update((message, (done, total)) for message, done, total in manifest.open)
     return manifest, state
+
+
+def candidates(manifest: Manifest) -> list[names.Candidates]:
+    """For each kind, the names that there was no room for."""
+    found = [names.Candidates() for _ in Kind]
+    for kind, day, earned, rows in manifest.candidates:
+        found[kind] = names.Candidates(dict(rows), day, earned)
+    return found
 
 
 def load_names(manifest: Manifest, found: dict[str, bytes]) -> names.Names:

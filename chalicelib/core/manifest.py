@@ -70,6 +70,8 @@ class Manifest:
     """The checkpoint: sessions, later runs over earlier; `high` is the clock of the newest session."""
     titles: tuple[tuple[int, int, int, int], ...] = ()
     """Titles in waiting: path, checksum, sightings, since."""
+    candidates: tuple[tuple[int, int, int, tuple[tuple[int, int], ...]], ...] = ()
+    """Names that there was no room for: kind, day, names earned on it, and checksums with how often each was seen."""
     ids: tuple[Ref, ...] = ()
     """Blocks of accepted message ids; `low` and `high` are the minutes of acceptance that they span."""
     open: tuple[tuple[int, int, int], ...] = ()
@@ -110,6 +112,8 @@ class Manifest:
             "periods": periods_to(self.periods),
             "compacted": self.compacted,
         }
+        if self.candidates:
+            body["candidates"] = self.candidates
         if self.compacting:
             body["compacting"] = self.compacting
         if self.redacting:
@@ -137,6 +141,10 @@ def unpack(version: int, data: bytes) -> Manifest:
         names=_refs(body["names"]),
         sessions=_refs(body["sessions"]),
         titles=tuple(map(tuple, body["titles"])),
+        candidates=tuple(
+            (kind, day, earned, tuple((name, seen) for name, seen in rows))
+            for kind, day, earned, rows in body.get("candidates", ())
+        ),
         ids=_refs(body["ids"]),
         open=tuple(map(tuple, body["open"])),
         periods=periods_from(body["periods"]),

@@ -10,7 +10,9 @@ import orjson
 from .errors import Poison
 from .events import Bot, Hit
 
-_VERSION = 2
+_VERSION = 3
+_READ = {2, 3}
+"""Versions that may still wait in a queue: 2 does not say whether it was sent with a key."""
 _TEXT: set[type] = {str}
 _MAYBE: set[type] = {str, type(None)}
 _NUMBER: set[type] = {int}
@@ -60,6 +62,8 @@ class Message:
     derived: bool
     hits: tuple[Hit, ...]
     bots: tuple[Bot, ...] = ()
+    keyed: bool = False
+    """Whether it was sent with a key, by somebody who may name things: not by a stranger's browser."""
 
     @property
     def historic(self) -> bool:
@@ -76,6 +80,7 @@ class Message:
             "derived": self.derived,
             "hits": list(zip(*self.hits, strict=True)),
             "bots": list(map(tuple, self.bots)),
+            "keyed": self.keyed,
         }
         return base64.b64encode(zlib.compress(orjson.dumps(body), _LEVEL)).decode()
 
@@ -88,7 +93,7 @@ def decode(text: str) -> Message:
     """
     try:
         body = orjson.loads(zlib.decompress(base64.b64decode(text, validate=True)))
-        if body["v"] != _VERSION:
+        if body["v"] not in _READ:
             raise Poison(f"a message of version {body['v']}; this code reads {_VERSION}")
         return Message(
             id=int(body["id"]),
@@ -97,6 +102,7 @@ def decode(text: str) -> Message:
             derived=bool(body["derived"]),
             hits=_hits(body["hits"]),
             bots=tuple(map(Bot._make, body["bots"])),
+            keyed=bool(body.get("keyed")),
         )
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise Poison(f"not a message of ours: {type(error).__name__}") from error

@@ -4,6 +4,7 @@ Ids are given by first appearance in the log, from 1. Paths, referrers and campa
 case, and keep the spelling that came first (page-view contract, section 7.1).
 """
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +16,16 @@ from .segments import GONE, Kind, Renamed, Segment
 
 LIMIT = 100_000
 """How many names of each kind a stream may have: `/count` is public, so somebody will try. Beyond it, `OTHER`."""
+RESERVED = 5
+"""A fifth of them is kept for names that were sent with a key, or that were earned: what strangers make up in a night
+leaves room for an owner's new pages."""
+EARNED = 10
+"""A name has earned its place once it was seen so often though there was no room for it, …"""
+EARNED_A_DAY = 100
+"""… at most a hundredth of all names in a day, so that who sends each invented name ten times does not fill what is
+kept before somebody can look (`countless paths purge --at-most-visits`)."""
+CANDIDATES = 500
+"""So many names of a kind are counted until they have earned a place."""
 BYTES = 16_000_000
 """How many characters the names of one kind may have in all, so that whoever holds them knows what it takes."""
 OTHER = "(other)"
@@ -129,6 +140,54 @@ class Names:
         """A referrer's scheme and text."""
         name = self.texts[Kind.REF][ref - 1]
         return (name[0], name[1:]) if name != GONE else (NO_REF, "")
+
+
+@dataclass(slots=True)
+class Candidates:
+    """Names of one kind that there was no room for, by checksum: how often each was seen, at least.
+
+    Of more than `CANDIDATES` those are kept that were seen most: whoever comes when all places are taken costs each of
+    the others a sighting (Misra and Gries, Finding repeated elements, 1982). So a name of which more than one in 500
+    sightings was is always among them, however many others are made up meanwhile; and no count is ever too high.
+    """
+
+    counts: dict[int, int] = field(default_factory=dict)
+    day: int = 0
+    """The day of the stream's clock, from 1970, of which it is known …"""
+    earned: int = 0
+    """… how many names have earned their place."""
+
+    def see(self, name: int) -> None:
+        """Counts a sighting."""
+        if name in self.counts:
+            self.counts[name] += 1
+        elif len(self.counts) < CANDIDATES:
+            self.counts[name] = 1
+        else:
+            self.counts = {each: count - 1 for each, count in self.counts.items() if count > 1}
+
+    def close(self, name: int) -> bool:
+        """Whether a name has earned its place if it is seen once more."""
+        return self.counts.get(name, 0) + 1 >= EARNED
+
+    def replay(self, refused: Iterable[int], added: Iterable[int], day: int) -> None:
+        """Takes in what a segment refused, and the names that it added."""
+        if day != self.day:
+            self.day, self.earned = day, 0
+        for name in refused:
+            self.see(name)
+        for name in added:
+            self.earned += self.close(name)
+            self.counts.pop(name, None)
+
+    def copy(self) -> "Candidates":
+        """Another of the same contents."""
+        return Candidates(dict(self.counts), self.day, self.earned)
+
+
+def checksum(kind: Kind, name: str) -> int:
+    """What a name is counted by as long as it has no place."""
+    return zlib.crc32(identity(kind, name).encode())
 
 
 class Added(NamedTuple):

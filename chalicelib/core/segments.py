@@ -2,7 +2,7 @@
 
 A segment stands alone: it holds the names that it is the first to use, the sessions that it touches, and which range
 of which message it took in. Format 1 is the order of `pack`; format 2, which only a redaction's marker has, goes on
-with what it orders. A reader refuses any other.
+with what it orders, and format 3 with the names that there was no room for. A reader refuses any other.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .columns import Reader, Writer
 
-_KIND, _PLAIN, _MARKER = b"S", 1, 2
+_KIND, _PLAIN, _MARKER, _CROWDED = b"S", 1, 2, 3
 
 GONE = "\0"
 """What stands in place of a name that was redacted: its id is never given again. Texts hold no NUL."""
@@ -149,6 +149,8 @@ class Segment:
     sessions: list[Touched] = field(default_factory=list)
     retitles: list[Retitle] = field(default_factory=list)
     events: Columns = field(default_factory=Columns)
+    refused: list[list[int]] = field(default_factory=lambda: [[] for _ in Kind])
+    """For each kind, the checksums of names that there was no room for, in the order of the events that had them."""
     orders: Orders | None = None
     """Only in the marker of a redaction that is not through yet, and in a seal."""
 
@@ -186,7 +188,11 @@ class Segment:
         for column in columns:
             out.column(column)
         if self.orders is None:
-            return out.frame(_KIND, _PLAIN)
+            if not any(self.refused):
+                return out.frame(_KIND, _PLAIN)
+            for refused in self.refused:
+                out.column(refused)
+            return out.frame(_KIND, _CROWDED)
         out.uint(self.orders.sealed)
         put_renamed(out, self.orders.renamed)
         out.column(self.orders.forgotten)
@@ -199,7 +205,7 @@ def unpack(data: bytes) -> Segment:
     Raises:
         BrokenLog: the bytes are damaged, or of another format.
     """
-    version = _MARKER if data[1:2] == bytes((_MARKER,)) else _PLAIN
+    version = next((known for known in (_MARKER, _CROWDED) if data[1:2] == bytes((known,))), _PLAIN)
     reader = Reader(data, _KIND, version)
     head = [reader.uint() for _ in range(6)]
     number, first, epoch, next_event, next_session, clock = head
@@ -214,6 +220,8 @@ def unpack(data: bytes) -> Segment:
     segment.events = Columns(ids, times, *(reader.column() for _ in range(len(Columns.__slots__) - 2)))
     if version == _MARKER:
         segment.orders = Orders(bool(reader.uint()), get_renamed(reader), reader.column())
+    if version == _CROWDED:
+        segment.refused = [reader.column() for _ in Kind]
     return segment
 
 

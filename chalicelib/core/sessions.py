@@ -13,6 +13,14 @@ from .columns import Reader, Writer
 LIFETIME = 8 * 3600
 """Seconds after its last hit that a session ends."""
 
+BYTES = 128_000_000
+"""Bytes of memory that the sessions of a stream may take, as `cost` reckons them (a setting): 650,000 that have seen a
+page each, hence two million visitors a day, and those that are about to be forgotten. A function that appends has
+1,024 MB, and keeps one large stream at a time. What would make them more is a visit of its own."""
+
+SLICE = 300
+"""Sessions are forgotten by spans of so many seconds, so that to know how many live nobody has to look at each."""
+
 PATHS = 5_000
 """So many paths a session remembers to have seen: no person sees more, and a program that does shall not slow us."""
 
@@ -43,6 +51,26 @@ def follow(entry: Entry, clock: int, moment: int, seen: bytes) -> Entry:
     return _HEAD.pack(number, clock, max(moment, last)) + entry[_SIZE:] + seen
 
 
+def cost(entry: Entry) -> int:
+    """Roughly the bytes of memory that a session takes with the key that it is found by."""
+    return 170 + len(entry)
+
+
+GROWTH = 170 + _SIZE + 4
+"""What a session costs that has seen a path: no hit makes sessions cost more than this."""
+
+
+def slice_of(entry: Entry) -> int:
+    """The span of the stream's clock in which the session's last hit came."""
+    touched: int = _HEAD.unpack_from(entry)[1]
+    return touched // SLICE
+
+
+def oldest(clock: int) -> int:
+    """The span of which sessions count as living, and all later ones. Some that have just ended are among them."""
+    return (clock - LIFETIME) // SLICE
+
+
 def number(entry: Entry) -> int:
     """The session's number."""
     found: int = _HEAD.unpack_from(entry)[0]
@@ -67,14 +95,20 @@ path_key = _SEEN.pack
 """A path's id as an entry holds it."""
 
 
+_EVICTED_FROM = 4_000_000
+"""Bytes by which a window grows before it forgets what has ended, or a quarter of what it had."""
+
+
 class Window:
     """Sessions by key, of one stream. Lookups see only what is alive."""
 
-    __slots__ = ("_bytes", "_entries", "clock")
+    __slots__ = ("_entries", "_evict_at", "_size", "_slices", "clock")
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self._size = 0
         self._entries: dict[int, Entry] = {}
+        self._slices: dict[int, int] | None = None
+        self._evict_at = _EVICTED_FROM
         self.clock = 0
 
     def __len__(self) -> int:
@@ -83,7 +117,22 @@ class Window:
     @property
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
-        return 170 * len(self._entries) + self._bytes
+        return self._size
+
+    @property
+    def packed(self) -> int:
+        """Roughly the bytes that all of it takes in a checkpoint."""
+        paths = (self._size - (GROWTH - 4) * len(self._entries)) // 4
+        return 16 * len(self._entries) + 2 * paths
+
+    def slices(self) -> dict[int, int]:
+        """What the sessions cost whose last hit came in each span. Counted when it is first asked for."""
+        if self._slices is None:
+            self._slices = {}
+            for entry in self._entries.values():
+                at = slice_of(entry)
+                self._slices[at] = self._slices.get(at, 0) + cost(entry)
+        return self._slices
 
     def get(self, key: int) -> Entry | None:
         """The packed session under a key, alive or not: `alive` decides."""
@@ -92,11 +141,20 @@ class Window:
     def apply(self, changes: Mapping[int, Entry | None], clock: int) -> None:
         """Takes in what a segment changed; None removes a key that a session is no longer found by."""
         for key, entry in changes.items():
-            self._bytes -= len(self._entries.pop(key, b""))
+            self._count(self._entries.pop(key, None), -1)
             if entry is not None:
                 self._entries[key] = entry
-                self._bytes += len(entry)
+                self._count(entry, 1)
         self.clock = max(self.clock, clock)
+        if self._size > self._evict_at:
+            self.evict()
+
+    def _count(self, entry: Entry | None, sign: int) -> None:
+        if entry is not None:
+            self._size += sign * cost(entry)
+            if self._slices is not None:
+                at = slice_of(entry)
+                self._slices[at] = self._slices.get(at, 0) + sign * cost(entry)
 
     def keys(self) -> list[int]:
         """What sessions are found by."""
@@ -109,13 +167,18 @@ class Window:
     def drop(self, numbers: Collection[int]) -> None:
         """Forgets sessions by number."""
         self._entries = {key: entry for key, entry in self._entries.items() if number(entry) not in numbers}
-        self._bytes = sum(map(len, self._entries.values()))
+        self._measure()
 
     def evict(self) -> None:
-        """Forgets what has ended. It changes no answer: what has ended is never alive again."""
-        oldest = self.clock - LIFETIME
-        self._entries = {key: entry for key, entry in self._entries.items() if _HEAD.unpack_from(entry)[1] >= oldest}
-        self._bytes = sum(map(len, self._entries.values()))
+        """Forgets what has ended. It changes no answer: what has ended is never alive again, nor does it count."""
+        since = oldest(self.clock) * SLICE
+        self._entries = {key: entry for key, entry in self._entries.items() if _HEAD.unpack_from(entry)[1] >= since}
+        self._measure()
+
+    def _measure(self) -> None:
+        self._slices = None
+        self._size = sum(map(cost, self._entries.values()))
+        self._evict_at = self._size + max(self._size // 4, _EVICTED_FROM)
 
     def pack(self, keys: Iterable[int]) -> bytes:
         """The sessions under these keys, for a checkpoint; and which of the keys lead to none any more."""
@@ -152,4 +215,4 @@ class Window:
             self._entries[key] = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
         for key in reader.column():
             self._entries.pop(key, None)
-        self._bytes = sum(map(len, self._entries.values()))
+        self._measure()

@@ -17,6 +17,10 @@ def since(start: int | None, end: int) -> Range:
     return Range(BEGINNING if start is None else start, end)
 
 
+_EVER = (BEGINNING // 86400, 1 << 40)
+"""From the first day to a last that no event can have."""
+
+
 class Tallies:
     """Answers how many visits there were."""
 
@@ -26,6 +30,10 @@ class Tallies:
     def site(self, stream: str, when: Range) -> int:
         """The visits of all paths, events included."""
         return self._reader.answer(stream, lambda snapshot: _site(snapshot, when))
+
+    def paths(self, stream: str) -> dict[int, int]:
+        """The visits of every path since counting began, by id. It reads all of the stream's counts."""
+        return self._reader.answer(stream, _paths)
 
     def path(self, stream: str, when: Range, spellings: Sequence[str]) -> int | None:
         """The visits of the first of these paths that is known, regardless of case; None if none is."""
@@ -41,6 +49,15 @@ def _site(snapshot: Snapshot, when: Range) -> int:
         for hour, count in zip(part.hours.hour, part.hours.visits, strict=True)
         if first <= hour <= last
     )
+
+
+def _paths(snapshot: Snapshot) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for part in snapshot.parts(VISITS, *_EVER):
+        if part.visits is not None:
+            for path, count in zip(part.visits.path, part.visits.visits, strict=True):
+                found[path] = found.get(path, 0) + count
+    return found
 
 
 def _path(snapshot: Snapshot, when: Range, spellings: Sequence[str]) -> int | None:

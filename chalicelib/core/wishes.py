@@ -219,6 +219,7 @@ def without(segment: Segment, kept: Sequence[bool]) -> Segment:
         sessions=[segment.sessions[index - 1] for index in used],
         retitles=[retitle._replace(event=0) for retitle in segment.retitles],
         events=columns,
+        refused=[[] for _ in Kind],
     )
 
 

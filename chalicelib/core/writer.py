@@ -1,4 +1,5 @@
-"""Turns messages into the next segment of a stream: what depends on order is decided here, and only here.
+"""Turns messages into the next segment of a stream: what depends on order is decided here (ids in `numbering`, sessions
+in `tracking`), and nowhere else.
 
 A `Stream` is what a writer knows of a stream: names, sessions, titles in waiting, messages taken in. It is rebuilt from
 a checkpoint and the log, and kept warm between batches. `draft` changes nothing, so that a writer who loses the race
@@ -7,17 +8,19 @@ for a number can look at the winner's segment and draft again; `commit` takes a 
 
 import zlib
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from typing import NamedTuple
 
 from . import names as naming
 from . import sessions
-from .errors import BrokenLog
+from .errors import BrokenLog, Invalid
 from .events import Hit
-from .messages import LIVE, Message
-from .segments import EVENT, FIRST, GONE, LISTED, Columns, Kind, Renamed, Retitle, Segment, Taken, Touched
+from .messages import Message
+from .numbering import DAY, Ids, replay_candidates
+from .segments import EVENT, GONE, LISTED, Columns, Kind, Renamed, Retitle, Segment, Taken
 from .sessions import Entry, Window
+from .tracking import Tracker, moments, replay_sessions
 
 TITLE_SIGHTINGS = 10
 """A new title replaces the old once it was seen more often than this (page-view contract, section 7.1) …"""
@@ -58,57 +61,52 @@ class Titles:
         return Titles(dict(self.waiting))
 
 
+LARGEST = 512
+"""Megabytes that a setting may give to the sessions of a stream."""
+
+
+class Bounds(NamedTuple):
+    """How much a stream may make its writers remember."""
+
+    names: int = naming.LIMIT
+    """Names of each kind."""
+    sessions: int = sessions.BYTES
+    """Bytes of sessions."""
+
+    @classmethod
+    def read(cls, megabytes: str) -> "Bounds":
+        """The bounds of a deployment whose setting says this of sessions.
+
+        Raises:
+            Invalid: it says no number of megabytes between 1 and 512, a half of what a function has.
+        """
+        if not megabytes.isascii() or not megabytes.isdigit() or not 1 <= int(megabytes) <= LARGEST:
+            raise Invalid(f"COUNTLESS_SESSION_MEGABYTES is a number from 1 to {LARGEST}, not {megabytes!r}")
+        return cls(sessions=int(megabytes) * 1_000_000)
+
+    @property
+    def open(self) -> int:
+        """How many names of each kind strangers may make."""
+        return self.names - self.names // naming.RESERVED
+
+
 @dataclass(slots=True)
 class Draft:
     """A segment that is not written yet, with what it changes in its writer's knowledge."""
 
     segment: Segment
+    alone: int
+    """Hits that are visits of their own since there was no room for what they would have to be known by."""
     sessions: dict[int, Entry | None]
     titles: Titles
     new_ids: list[dict[str, int]]
-
-
-class _Ids(dict[str, int]):
-    """Ids of one kind's names in a batch: looks up, and gives new ids by first appearance."""
-
-    def __init__(self, kind: Kind, stream: "Stream") -> None:
-        super().__init__()
-        self.kind = kind
-        self.known: Mapping[str, int] = stream.ids[kind]
-        self.limit = stream.name_limit
-        self.characters = stream.characters[kind]
-        self.fresh: dict[str, int] = {}
-        self.names: list[str] = []
-        self.first = stream.counts[kind] + 1
-
-    def __missing__(self, name: str) -> int:
-        identity = naming.identity(self.kind, name)
-        found = self.known.get(identity) or self.fresh.get(identity)
-        if found is None:
-            found = self._add(name, identity)
-        self[name] = found
-        return found
-
-    def _add(self, name: str, identity: str) -> int:
-        following = self.first + len(self.names)
-        if len(self.known) + len(self.names) >= self.limit or self.characters + len(name) > naming.BYTES:
-            other = naming.other(self.kind)
-            identity = naming.identity(self.kind, other)
-            known = self.known.get(identity) or self.fresh.get(identity)
-            if known is not None:
-                return known
-            name = other
-        self.fresh[identity] = following
-        self.names.append(name)
-        self.characters += len(name)
-        return following
 
 
 @dataclass(slots=True)
 class Stream:
     """What a writer knows of a stream up to segment `head`."""
 
-    name_limit: int = naming.LIMIT
+    bounds: Bounds = field(default_factory=Bounds)
     head: int = 0
     epoch: int = 0
     next_event: int = 1
@@ -124,6 +122,8 @@ class Stream:
     path_titles: dict[int, str] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
     titles: Titles = field(default_factory=Titles)
+    candidates: list[naming.Candidates] = field(default_factory=lambda: [naming.Candidates() for _ in Kind])
+    """For each kind, names that there was no room for."""
     taken: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Messages of the segments that this writer has read: id to (hits taken in, hits in all)."""
     sealed: bool = False
@@ -166,6 +166,7 @@ class Stream:
             self.counts[kind] += len(fresh)
             self.characters[kind] += sum(map(len, fresh))
         self._learn_titles(segment)
+        replay_candidates(self.candidates, segment)
         replay_titles(self.titles, segment, self.window.clock)
         self.window.apply(replay_sessions(self.window, segment), segment.clock)
         if segment.orders is not None:
@@ -194,6 +195,7 @@ class Stream:
             self.counts[kind] += len(draft.segment.names[kind])
             self.characters[kind] += sum(map(len, draft.segment.names[kind]))
         self._learn_titles(draft.segment)
+        replay_candidates(self.candidates, draft.segment)
         self.window.apply(draft.sessions, draft.segment.clock)
         self.titles = draft.titles
         self._close(draft.segment)
@@ -227,11 +229,12 @@ class Stream:
         Messages that are in already are passed over; whoever drafts says so by `outstanding` and by not handing over
         those that only the blocks of accepted ids know.
         """
-        taken, hits, accepted = self._take(messages, at_most)
-        ids = [_Ids(kind, self) for kind in Kind]
-        columns = _columns(hits, ids)
+        taken, hits, accepted, keyed = self._take(messages, at_most)
+        clock = max([self.window.clock, *(each.accepted for each in taken)])
+        ids = [Ids(kind, self, clock // DAY) for kind in Kind]
+        columns = _columns(hits, ids, keyed)
         columns.id = list(range(self.next_event, self.next_event + len(hits)))
-        tracker = _Tracker(self.window, self.next_session)
+        tracker = Tracker(self.window, self.next_session, self.bounds.sessions)
         tracker.track(hits, accepted, columns)
         titles, retitles = self._retitle(hits, accepted, columns, ids[Kind.PATH])
         segment = Segment(
@@ -247,13 +250,15 @@ class Stream:
             sessions=tracker.touched,
             retitles=retitles,
             events=columns,
+            refused=[batch.refused for batch in ids],
         )
-        return Draft(segment, tracker.changes, titles, [batch.fresh for batch in ids])
+        return Draft(segment, tracker.alone, tracker.changes, titles, [batch.fresh for batch in ids])
 
-    def _take(self, messages: Sequence[Message], at_most: int) -> tuple[list[Taken], list[Hit], list[int]]:
+    def _take(self, messages: Sequence[Message], at_most: int) -> tuple[list[Taken], list[Hit], list[int], list[bool]]:
         taken: list[Taken] = []
         hits: list[Hit] = []
         accepted: list[int] = []
+        keyed: list[bool] = []
         for message in messages:
             start = self.outstanding(message)
             if start is None:
@@ -264,10 +269,11 @@ class Stream:
             taken.append(Taken(message.id, message.accepted, message.derived, start, len(chosen), len(message.hits)))
             hits.extend(chosen)
             accepted.extend([message.accepted] * len(chosen))
-        return taken, hits, accepted
+            keyed.extend([message.keyed] * len(chosen))
+        return taken, hits, accepted, keyed
 
     def _retitle(
-        self, hits: Sequence[Hit], accepted: Sequence[int], columns: Columns, paths: _Ids
+        self, hits: Sequence[Hit], accepted: Sequence[int], columns: Columns, paths: Ids
     ) -> tuple[Titles, list[Retitle]]:
         retitles: list[Retitle] = []
         current = ChainMap(
@@ -303,118 +309,24 @@ def title_checksum(title: str) -> int:
     return zlib.crc32(title.encode()) or 1
 
 
-def _columns(hits: Sequence[Hit], ids: Sequence[_Ids]) -> Columns:
+def _columns(hits: Sequence[Hit], ids: Sequence[Ids], keyed: Sequence[bool]) -> Columns:
     if not hits:
         return Columns()
     path, title, event, ref, scheme, campaign, browser, system, location, language, width, at, _, _, listed = zip(
         *hits, strict=True
     )
-    paths = ids[Kind.PATH]
-    separated = map("\0".join, zip(path, title, strict=True))
     return Columns(
         at=list(at),
-        path=[paths[name] for name in separated],
-        ref=[ids[Kind.REF][name] for name in map(str.__add__, scheme, ref)],
-        campaign=_optional(ids[Kind.CAMPAIGN], (name or None for name in campaign)),
-        browser=_optional(ids[Kind.BROWSER], browser),
-        system=_optional(ids[Kind.SYSTEM], system),
-        location=[ids[Kind.LOCATION][name] for name in location],
-        language=[ids[Kind.LANGUAGE][name] for name in language],
+        path=ids[Kind.PATH].of(map("\0".join, zip(path, title, strict=True)), keyed),
+        ref=ids[Kind.REF].of(map(str.__add__, scheme, ref), keyed),
+        campaign=ids[Kind.CAMPAIGN].of((name or None for name in campaign), keyed),
+        browser=ids[Kind.BROWSER].of(browser, keyed),
+        system=ids[Kind.SYSTEM].of(system, keyed),
+        location=ids[Kind.LOCATION].of(location, keyed),
+        language=ids[Kind.LANGUAGE].of(language, keyed),
         width=list(width),
         flags=[flag * EVENT + may * LISTED for flag, may in zip(event, listed, strict=True)],
     )
-
-
-def _optional(ids: _Ids, names: Iterator[str | None] | Sequence[str | None]) -> list[int]:
-    return [0 if name is None else ids[name] for name in names]
-
-
-class _Tracker:
-    """Follows sessions through a batch over a window that it leaves as it is."""
-
-    def __init__(self, window: Window, next_session: int) -> None:
-        self.window = window
-        self.clock = window.clock
-        self.next_session = next_session
-        self.changes: dict[int, Entry | None] = {}
-        self.touched: list[Touched] = []
-        self.indexes: dict[int, int] = {}
-
-    def track(self, hits: Sequence[Hit], accepted: Sequence[int], columns: Columns) -> None:
-        """Fills in `session`, and `FIRST` in `flags`."""
-        flags = columns.flags
-        session_column = []
-        for i, hit in enumerate(hits):
-            moment = accepted[i]
-            self.clock = max(self.clock, moment)
-            if not hit.session:
-                flags[i] |= FIRST
-                session_column.append(0)
-                continue
-            index, first = self._touch(hit, moment if moment - hit.at <= LIVE else hit.at, columns.path[i])
-            session_column.append(index + 1)
-            if first:
-                flags[i] |= FIRST
-        columns.session = session_column
-
-    def _find(self, key: int, moment: int) -> Entry | None:
-        entry = self.changes[key] if key in self.changes else self.window.get(key)
-        return entry if entry is not None and sessions.alive(entry, self.clock, moment) else None
-
-    def _touch(self, hit: Hit, moment: int, path: int) -> tuple[int, bool]:
-        key, previous = hit.session, 0
-        entry = self._find(key, moment)
-        if entry is None and hit.previous:
-            entry = self._find(hit.previous, moment)
-            if entry is not None:
-                previous = hit.previous
-                self.changes[previous] = None
-        path_key = sessions.path_key(path)
-        if entry is None:
-            number, first = self.next_session, True
-            self.next_session += 1
-            self.changes[key] = sessions.start(number, self.clock, moment, path_key)
-        else:
-            number, first = sessions.number(entry), not sessions.has_seen(entry, path_key)
-            self.changes[key] = sessions.follow(entry, self.clock, moment, path_key if first else b"")
-        index = self.indexes.get(number)
-        if index is None or previous:
-            self.indexes[number] = index = len(self.touched)
-            self.touched.append(Touched(number, key, previous))
-        return index, first
-
-
-def replay_sessions(window: Window, segment: Segment) -> dict[int, Entry | None]:
-    """What a written segment changes in the window as it stood before it.
-
-    It follows the segment's facts, not the rules that led to them: which session, first on its path or not.
-    """
-    changes: dict[int, Entry | None] = dict.fromkeys(segment.orders.forgotten) if segment.orders else {}
-    if segment.merged:
-        return changes  # sessions so old have ended, and their keys are gone
-    events = segment.events
-    clock, indexes, moved = window.clock, events.session, set[int]()
-    for i, accepted in enumerate(moments(segment)):
-        clock = max(clock, accepted)
-        index = indexes[i]
-        if not index:
-            continue
-        touched = segment.sessions[index - 1]
-        found_by = touched.key
-        if touched.previous and index not in moved:
-            moved.add(index)
-            found_by = touched.previous
-        entry = changes[found_by] if found_by in changes else window.get(found_by)
-        if found_by != touched.key:
-            changes[found_by] = None
-        at = events.at[i]
-        moment = accepted if accepted - at <= LIVE else at
-        seen = sessions.path_key(events.path[i]) if events.flags[i] & FIRST else b""
-        if entry is None or sessions.number(entry) != touched.number:
-            changes[touched.key] = sessions.start(touched.number, clock, moment, seen)
-        else:
-            changes[touched.key] = sessions.follow(entry, clock, moment, seen)
-    return changes
 
 
 def replay_titles(titles: Titles, segment: Segment, clock: int) -> None:
@@ -426,13 +338,3 @@ def replay_titles(titles: Titles, segment: Segment, clock: int) -> None:
         clock = max(clock, accepted)
         if checksum:
             titles.see(path, checksum, clock)
-
-
-def moments(segment: Segment) -> list[int]:
-    """For each event that the segment still holds, when its message was accepted.
-
-    Ids are dense, so an event's id says which of the messages' hits it was, also after redaction took others away.
-    """
-    accepted = list(chain.from_iterable([message.accepted] * message.held for message in segment.taken))
-    begin = segment.next_event - len(accepted)
-    return [accepted[event - begin] for event in segment.events.id]

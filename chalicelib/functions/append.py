@@ -40,6 +40,8 @@ AT_ONCE = 50_000
 SPARE = 20.0
 """Seconds that must be left to begin with a stream: as long as its calls may take while DynamoDB hardly answers, and
 then what is left is handed back."""
+APPENDING = 20.0
+"""Seconds besides these that are left to append what was opened: bodies in the bucket may take long to come."""
 ENDING = 5.0
 """Seconds that must be left to go on handing back."""
 RENEWED = 5
@@ -114,7 +116,7 @@ class _Append:
                 for record, message in self._open_all(window):
                     streams.setdefault(message.stream, []).append((record, message))
                     held += len(message.hits) + len(message.bots)
-                if held >= AT_ONCE:
+                if held >= AT_ONCE or (streams and self._remaining() < SPARE + APPENDING):
                     self._append_all(streams)
                     streams, held = {}, 0
             self._append_all(streams)
@@ -222,6 +224,9 @@ class _Append:
         for kind in done.appended.crowded:
             logger.warning("a stream has too many names", extra={"stream": done.stream, "kind": kind.name})
             count("StreamsCrowded")
+        if done.appended.alone:
+            logger.warning("a stream has too many sessions", extra={"stream": done.stream})
+            count("ViewsAlone", done.appended.alone)
         if done.lost:
             count("BotsLost", done.lost)
         self._events += sum(len(message.hits) for _, message in done.batch)

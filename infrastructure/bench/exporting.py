@@ -52,23 +52,23 @@ class Cost:
 
 def measure(rows: int) -> Cost:
     """Makes an export of so many values of statistics in a fresh process."""
-    return Cost(**_fresh("infrastructure.bench.exporting", str(rows)))
+    return Cost(**fresh("infrastructure.bench.exporting", str(rows)))
 
 
 def measure_views(days: int, a_day: int) -> Cost:
     """Makes an export of all page views of a site that has so many days of them, in a fresh process."""
     with tempfile.TemporaryDirectory() as folder:
         log = str(Path(folder) / "log")
-        end = _fresh("infrastructure.bench.year", log, str(days), str(a_day))
+        end = fresh("infrastructure.bench.year", log, str(days), str(a_day))
         return measure_log(Path(log), Place(**end))
 
 
 def measure_log(log: Path, end: Place) -> Cost:
     """The same, of a log that `year` has written, up to a place in it."""
-    return Cost(**_fresh("infrastructure.bench.exporting", str(log), str(end.head), str(end.event)))
+    return Cost(**fresh("infrastructure.bench.exporting", str(log), str(end.head), str(end.event)))
 
 
-def _fresh(module: str, *arguments: str) -> dict[str, Any]:
+def fresh(module: str, *arguments: str) -> dict[str, Any]:
     """What a module says in a process of its own."""
     command = [sys.executable, "-m", module, *arguments]
     root = Path(__file__).parents[2]
@@ -109,8 +109,11 @@ class _Jobs:
     def page(self, _account: str, _surface: str, _parameters: Mapping[str, str], _limit: int, _after: str) -> Page[Job]:
         return Page((self.job,) if self.job else (), None)
 
-    def due(self, _now: float) -> Iterator[Look]:
-        return iter(())
+    def due_keys(self, _now: float, _after: str, _limit: int) -> list[str]:
+        return []
+
+    def due_between(self, _after: str, _until: str) -> list[tuple[str, Look]]:
+        return []
 
     def look(self, _job: Job, _at: int) -> None: ...
 
@@ -190,7 +193,7 @@ def _timed(source: Source) -> dict[str, Any]:
         done = jobs.job
         if outcome is not Outcome.DONE or done is None or done.state is not State.FINISHED:
             raise RuntimeError(f"the export came to {outcome}")
-        return {"rows": done.rows, "size": done.size, "seconds": seconds, "memory": _memory()}
+        return {"rows": done.rows, "size": done.size, "seconds": seconds, "memory": memory()}
 
 
 def _views(path: Path, end: Place) -> dict[str, Any]:
@@ -199,7 +202,7 @@ def _views(path: Path, end: Place) -> dict[str, Any]:
     return _timed(source(path, end))
 
 
-def _memory() -> int:
+def memory() -> int:
     """Bytes that this process has had at most."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import exporting, race, timing, workloads
+from . import crowd, exporting, race, timing, workloads
 from .meter import Bill
 from .race import HITS, WRITERS, Standing
 from .table import Row, shown
@@ -20,6 +20,9 @@ EXPORTED, EXPORT_MEMORY = 10, 128
 """Microseconds of processor time a row of an export, so 100,000 rows a second; and MB for any number of rows."""
 EXPORT_ROWS = 1_000_000
 YEAR = 365
+VISITORS, CROWD_MEMORY, CROWD_FOLD = 10_000_000, 768, 24
+"""Visitors of one site within eight hours; MB of appending and folding together, which have 1,024 and 1,769 to
+themselves; and MB that a fold may write of it."""
 
 UNITS = "write units a page view"
 
@@ -38,6 +41,8 @@ def counted(*, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
     say("many sites, one hot stream")
     yield sites_row(workloads.many_sites())
     yield from race_rows(race.race())
+    say("a flood of names")
+    yield flood_row(crowd.flood(crowd.needed()))
     say("a dashboard over 30 days")
     yield from look_rows("30 days", workloads.dashboard(30), MONTH_CALLS)
     if not quick:
@@ -56,6 +61,9 @@ def timed(*, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
     if not quick:
         say("an export of a year of page views: a minute or two")
         yield from export_rows("page views", exporting.measure_views(YEAR, YEAR_A_DAY))
+    if not quick:
+        say(f"{VISITORS:,} visitors of one site: some minutes")
+        yield from crowd_rows(crowd.measure(VISITORS))
     say("imports")
     fresh = timing.imports()
     base = f"{fresh.base * 1000:.0f} ms"
@@ -120,6 +128,21 @@ def export_rows(kind: str, cost: exporting.Cost) -> Iterator[Row]:
     note = f"{cost.rate:,.0f} rows a second"
     yield Row(what, cost.seconds / cost.rows * 1e6, "µs", EXPORTED, note)
     yield Row("… memory of the whole process, without AWS's clients", cost.memory / 1e6, "MB", EXPORT_MEMORY)
+
+
+def crowd_rows(found: crowd.Crowd) -> Iterator[Row]:
+    """A crowd at one site."""
+    what = f"{found.visitors:,} visitors of one site in eight hours, a page each: memory of append and fold together"
+    note = f"{found.alone:,} of them without a session"
+    yield Row(what, found.memory / 1e6, "MB", CROWD_MEMORY, note)
+    yield Row("… most that a fold wrote", found.largest / 1e6, "MB", CROWD_FOLD)
+
+
+def flood_row(found: crowd.Flood) -> Row:
+    """A flood of names that strangers make up; the budget is on what it took."""
+    what = f"A flood of {crowd.needed():,} made-up paths: names that it took"
+    note = f"room for {found.left:,} more; a page that is seen now and then {'has' if found.earned else 'has not'} one"
+    return Row(what, found.names, "", crowd.NAMES if found.earned else 0, note)
 
 
 def look_rows(span: str, looks: Looks, budget: int) -> Iterator[Row]:

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import wiring
+from chalicelib.core import sessions
 from chalicelib.core.audit import audit
 from chalicelib.core.events import Hit
 from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.segments import FIRST
+from chalicelib.core.writer import Bounds
 from tests.core.world import KINDS, Faults, Naive, Universe, struck
 from tests.dynamo import Aws, Dynamo, moto
 from tests.histories import histories
@@ -89,10 +91,10 @@ def _perform(universe: Universe, operation: Operation, messages: list[Message]) 
 
 @contextmanager
 def _history(
-    script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int, aws: Aws
+    script: list[Operation], plan: list[tuple[int, int, bool]], size: tuple[int, int], aws: Aws
 ) -> Iterator[Universe]:
     """A world after a history and with everything delivered, in which nothing fails any more."""
-    universe = Universe(f"acc/pageviews/{next(_streams)}", segment_hits)
+    universe = Universe(f"acc/pageviews/{next(_streams)}", size[0], bounds=Bounds(sessions=size[1]))
     messages: list[Message] = []
     faults = Faults(list(plan), aws=aws)
 
@@ -123,7 +125,7 @@ def _holds(universe: Universe) -> None:
     events = [event for segment in log for event in segment.events.id]
     assert events == list(range(1, len(events) + 1)), "ids are dense and ordered"
     assert len(events) == sum(len(message.hits) for message in universe.accepted.values()), "accepted is counted"
-    naive = Naive()
+    naive = Naive(universe.bounds.sessions)
     for segment in log:
         for taken in segment.taken:
             naive.take(universe.accepted[taken.id], taken.start, taken.held)
@@ -148,8 +150,8 @@ def _agrees(universe: Universe) -> None:
     assert not found.differences
 
 
-def _test(script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int, aws: Aws) -> None:
-    with _history(script, plan, segment_hits, aws) as universe:
+def _test(script: list[Operation], plan: list[tuple[int, int, bool]], size: tuple[int, int], aws: Aws) -> None:
+    with _history(script, plan, size, aws) as universe:
         _holds(universe)
         universe.fold(0, sweep=True)
         _holds(universe)
@@ -169,7 +171,9 @@ def _folded(universe: Universe) -> bool:
     return not segments or read_manifest(wiring.rollups(), universe.stream).watermark == segments[-1].number
 
 
-any_history = given(st.lists(operations, max_size=25), faults, st.sampled_from((1, 2, 3, 20_000)))
+sizes = st.tuples(st.sampled_from((1, 2, 3, 20_000)), st.sampled_from((sessions.BYTES, 0, 200, 400)))
+"""Hits of a segment, and bytes of sessions, at most."""
+any_history = given(st.lists(operations, max_size=25), faults, sizes)
 
 
 @pytest.mark.usefixtures("world")
@@ -180,25 +184,25 @@ class TestInvariants:
     @histories(200)
     @any_history
     def test_whatever_happens_everything_accepted_is_counted_once(
-        self, share: int, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
+        self, share: int, script: list[Operation], plan: list[tuple[int, int, bool]], size: tuple[int, int]
     ) -> None:
         """Accepted is counted, once; ids are dense; readers never go back; rollups are what the log says."""
         assert share >= 0
-        _test(script, plan, segment_hits, Dynamo(late=len(script) % 3 == 0, page=len(plan) % 3 or None))
+        _test(script, plan, size, Dynamo(late=len(script) % 3 == 0, page=len(plan) % 3 or None))
 
     @histories(30)
     @any_history
     def test_so_it_is_on_moto(
-        self, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
+        self, script: list[Operation], plan: list[tuple[int, int, bool]], size: tuple[int, int]
     ) -> None:
         """What holds on our stand-in for DynamoDB holds on another that we did not write."""
-        _test(script, plan, segment_hits, moto)
+        _test(script, plan, size, moto)
 
     @pytest.mark.prove
     @histories(20_000)
     @any_history
     def test_so_it_is_for_as_long_as_one_cares_to_try(
-        self, script: list[Operation], plan: list[tuple[int, int, bool]], segment_hits: int
+        self, script: list[Operation], plan: list[tuple[int, int, bool]], size: tuple[int, int]
     ) -> None:
         """As above, for an hour."""
-        _test(script, plan, segment_hits, Dynamo(late=len(script) % 3 == 0, page=len(plan) % 3 or None))
+        _test(script, plan, size, Dynamo(late=len(script) % 3 == 0, page=len(plan) % 3 or None))

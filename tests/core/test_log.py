@@ -18,6 +18,7 @@ from chalicelib.core.periods import Range
 from chalicelib.core.reports import HitLists, PathFilter, Total
 from chalicelib.core.segments import Kind, Segment
 from chalicelib.core.wishes import Act
+from chalicelib.core.writer import Bounds
 from tests.core.redacting import Redactor
 from tests.core.world import START, Faults, Universe, struck
 from tests.dynamo import Dynamo
@@ -162,7 +163,7 @@ class TestLog:
         """`/count` is public: whoever invents paths for ever only makes one number grow."""
         with struck(Faults(aws=Dynamo())):
             universe = _universe()
-            universe.processes[0].appender._name_limit = 3
+            universe.processes[0].appender._bounds = Bounds(names=3)
             page = Hit("/", "", False, "", "o", "", None, None, "", "", 0, START, 0, 0)
             drawn = [[page._replace(path=f"/{i}") for i in range(10)], [page._replace(path="/new")]]
             for message in _messages(universe, drawn):

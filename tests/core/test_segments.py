@@ -1,7 +1,10 @@
 """What is packed reads back the same, and what is damaged is refused."""
 
+import base64
+import zlib
 from dataclasses import asdict
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +63,7 @@ def _segments(draw: st.DrawFn) -> Segment:
         sessions=draw(st.lists(st.builds(Touched, naturals, naturals, naturals), max_size=4)),
         retitles=draw(st.lists(st.builds(Retitle, naturals, naturals, texts), max_size=3)),
         events=columns,
+        refused=[draw(st.lists(st.integers(0, 2**32 - 1), max_size=2)) for _ in Kind],
     )
 
 
@@ -136,8 +140,22 @@ hits = st.builds(
 @given(st.lists(hits, max_size=5), st.lists(st.builds(Bot, texts, moments, naturals, texts), max_size=3), naturals)
 def test_a_message_reads_back_as_sent(drawn: list[Hit], bots: list[Bot], number: int) -> None:
     """Bots and all."""
-    message = Message(number, 1_763_700_000, "a/pageviews/1", False, tuple(drawn), tuple(bots))
-    assert messages.decode(message.encode()) == message
+    for keyed in (False, True):
+        message = Message(number, 1_763_700_000, "a/pageviews/1", False, tuple(drawn), tuple(bots), keyed)
+        assert messages.decode(message.encode()) == message
+
+
+def test_a_message_that_waits_since_the_last_version_is_read() -> None:
+    """It does not say whether it was sent with a key: then it was not."""
+    hit = Hit("/", "", False, "", "o", "", "", "", "", "", 0, 1_763_700_000, 1, 0, True)
+    message = Message(1, 1_763_700_000, "a/pageviews/1", False, (hit,), (Bot("/", 1, 2, "bot"),))
+    body = orjson.loads(zlib.decompress(base64.b64decode(message.encode())))
+    del body["keyed"]
+    old = base64.b64encode(zlib.compress(orjson.dumps(body | {"v": 2}))).decode()
+    assert messages.decode(old) == message
+    for version in (1, 4):
+        with pytest.raises(Poison):
+            messages.decode(base64.b64encode(zlib.compress(orjson.dumps(body | {"v": version}))).decode())
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.hex()))

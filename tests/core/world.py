@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedErro
 
 from chalicelib import wiring
 from chalicelib.core import log as log_module
+from chalicelib.core import sessions
 from chalicelib.core.errors import Unavailable
 from chalicelib.core.events import Hit
 from chalicelib.core.log import Appender
@@ -24,6 +25,7 @@ from chalicelib.core.messages import LIVE, Message
 from chalicelib.core.reading import Reader, Snapshot
 from chalicelib.core.reports import Reports
 from chalicelib.core.segments import FIRST, Segment
+from chalicelib.core.writer import Bounds
 from chalicelib.functions import append as append_module
 from chalicelib.functions import fold as fold_module
 from tests.dynamo import Aws, moto, response, routed
@@ -128,6 +130,7 @@ class Universe:
     parked: list[str] = field(default_factory=list)
     """Bodies of messages that ended in the dead-letter queue."""
     faults: Faults = field(default_factory=lambda: Faults(enabled=False))
+    bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
         self.processes = [self._process() for _ in range(3)]
@@ -139,7 +142,15 @@ class Universe:
     def _process(self) -> SimpleNamespace:
         log, rollups = wiring.log(), wiring.rollups()
         folds = SimpleNamespace(ask=lambda _stream, _head: None)
-        appender = Appender(log, rollups, folds, now=self._clock, sleep=lambda _: None, segment_hits=self.segment_hits)
+        appender = Appender(
+            log,
+            rollups,
+            folds,
+            now=self._clock,
+            sleep=lambda _: None,
+            segment_hits=self.segment_hits,
+            bounds=self.bounds,
+        )
         return SimpleNamespace(appender=appender, reports=Reports(Reader(log, rollups, now=self._clock)))
 
     # --- what may happen --------------------------------------------------------------------------------------
@@ -243,6 +254,7 @@ class Universe:
 class Naive:
     """Sessions by the words of the contract, over the messages in the order of the log: slow, and plain to see."""
 
+    limit: int = sessions.BYTES
     clock: int = 0
     numbers: int = 0
     sessions: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -256,22 +268,40 @@ class Naive:
             moment = message.accepted if message.accepted - hit.at <= LIVE else hit.at
             first = True
             if hit.session:
-                session = self._find(hit.session, moment)
-                if session is None and hit.previous:
-                    session = self._find(hit.previous, moment)
-                    if session is not None:
-                        del self.sessions[hit.previous]
-                if session is None:
-                    session = {"seen": set(), "last": moment}
-                first = hit.path.lower() not in session["seen"]
-                session["seen"].add(hit.path.lower())
-                session["last"] = max(session["last"], moment)
-                session["touched"] = self.clock
-                self.sessions[hit.session] = session
+                first = self._touch(hit, moment)
             self.firsts.append(first)
             if first:
                 key = (hit.path.lower(), hit.at // 3600)
                 self.visits[key] = self.visits.get(key, 0) + 1
+
+    def _touch(self, hit: Hit, moment: int) -> bool:
+        """Whether a hit is its session's first on its path. One that there is no room for is a visit of its own."""
+        path, found = hit.path.lower(), hit.session
+        session = self._find(hit.session, moment)
+        if session is None and hit.previous:
+            session, found = self._find(hit.previous, moment), hit.previous
+        growth = sessions.GROWTH if session is None else 4 * (path not in session["seen"])
+        if growth and self._living() + growth > self.limit:
+            return True
+        if session is None:
+            session = {"seen": set(), "last": moment}
+        elif found != hit.session:
+            del self.sessions[found]
+        first = path not in session["seen"]
+        session["seen"].add(path)
+        session["last"] = max(session["last"], moment)
+        session["touched"] = self.clock
+        self.sessions[hit.session] = session
+        return first
+
+    def _living(self) -> int:
+        """Bytes of the sessions that may still go on, or have just ended."""
+        since = sessions.oldest(self.clock)
+        return sum(
+            sessions.GROWTH - 4 + 4 * len(session["seen"])
+            for session in self.sessions.values()
+            if session["touched"] // sessions.SLICE >= since
+        )
 
     def _find(self, key: int, moment: int) -> dict[str, Any] | None:
         session = self.sessions.get(key)

@@ -13,6 +13,7 @@ import pytest
 from chalicelib import wiring
 from chalicelib.aws import clients, sending
 from chalicelib.aws.log import DynamoLog
+from chalicelib.aws.queues import SqsIngest
 from chalicelib.core.audit import audit
 from chalicelib.core.events import Hit
 from chalicelib.core.folding import Folder
@@ -20,7 +21,6 @@ from chalicelib.core.log import Appender
 from chalicelib.core.messages import Message
 from chalicelib.functions import append as module
 from chalicelib.functions.fold import fold
-from tests.conftest import World
 from tests.core.world import CRASH_BEFORE, START, Crash, Faults, struck
 from tests.dynamo import Dynamo
 
@@ -150,6 +150,30 @@ def test_five_thousand_messages_of_five_thousand_cold_sites_are_in_after_few_rec
     assert len(_all_in(monkeypatch, 5000, 5 * CALL)) <= 3
 
 
+def test_bodies_that_take_long_to_come_do_not_keep_those_that_came_from_being_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In time they are appended, and the others handed back unopened."""
+    opened: list[int] = []
+    really = SqsIngest.open
+
+    def slowly(ingest: SqsIngest, body: str) -> Message:
+        opened.append(1)
+        return really(ingest, body)
+
+    with struck(Faults(enabled=False, aws=Dynamo())):
+        streams = sites(40, folded=False)
+        sqs = queue(streams)
+        cold(monkeypatch, sqs)
+        monkeypatch.setattr(SqsIngest, "open", slowly)
+        bucket = SimpleNamespace(
+            function_name="append", get_remaining_time_in_millis=lambda: (TIMEOUT - 2 * len(opened)) * 1000
+        )
+        answer = module.append({"Records": sqs.batch()}, bucket)
+        assert 16 <= sqs.settle(answer) <= 24
+        assert len(opened) <= 24
+
+
 def test_a_cold_site_costs_two_calls_and_a_share_of_those_that_serve_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """One reads the end of its log, one writes; manifests and parts are read for many sites together."""
     with struck(Faults(enabled=False, aws=(aws := Dynamo()))):
@@ -222,37 +246,36 @@ def test_streams_are_written_side_by_side(monkeypatch: pytest.MonkeyPatch) -> No
         assert counted([*streams, *streams, *streams]) == 6
 
 
-def _received(world: World, variable: str) -> list[dict[str, Any]]:
-    sqs = world.session.client("sqs")
-    found: list[Any] = sqs.receive_message(
-        QueueUrl=world.environment[variable], MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
-    ).get("Messages", [])
+def _received(url: str) -> list[dict[str, Any]]:
+    found: list[Any] = (
+        clients.sqs()
+        .receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"])
+        .get("Messages", [])
+    )
     return [{"receiptHandle": message["ReceiptHandle"], "body": message["Body"], **message} for message in found]
 
 
-def _handed_back(world: World, act: Callable[[str, list[dict[str, Any]]], object]) -> list[str]:
+def _handed_back(act: Callable[[str, list[dict[str, Any]]], object]) -> list[str]:
     """How often each message has been received, once a function did this to what it received, and it came again."""
-    url = world.environment["COUNTLESS_REDACTIONS_QUEUE"]
-    world.drain("COUNTLESS_REDACTIONS_QUEUE")
+    url = clients.sqs().create_queue(QueueName=f"handed-back-{next(_names)}")["QueueUrl"]
     entries = [{"MessageBody": f"{number}"} for number in range(3)]
     assert sending.send(clients.sqs(), url, entries) == []
-    records = _received(world, "COUNTLESS_REDACTIONS_QUEUE")
+    records = _received(url)
     assert len(records) == 3
     act(url, records)
-    again = _received(world, "COUNTLESS_REDACTIONS_QUEUE")
-    world.drain("COUNTLESS_REDACTIONS_QUEUE")
+    again = _received(url)
     assert sorted(record["Body"] for record in again) == ["0", "1", "2"]
     return [record["Attributes"]["ApproximateReceiveCount"] for record in again]
 
 
-def test_what_is_handed_back_can_be_received_at_once(world: World) -> None:
+def test_what_is_handed_back_can_be_received_at_once() -> None:
     """It is the same message; the queue goes on counting."""
-    assert _handed_back(world, wiring.show) == ["2", "2", "2"]
+    assert _handed_back(wiring.show) == ["2", "2", "2"]
 
 
-def test_what_is_sent_anew_counts_its_receives_from_the_start(world: World) -> None:
+def test_what_is_sent_anew_counts_its_receives_from_the_start() -> None:
     """It is another message of the same contents."""
-    assert _handed_back(world, wiring.renew) == ["1", "1", "1"]
+    assert _handed_back(wiring.renew) == ["1", "1", "1"]
 
 
 def test_a_batch_of_folds_hands_back_what_there_is_no_time_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ def test_a_site_that_no_sweep_reaches_for_two_days_is_counted(
         for body in world.drain("COUNTLESS_FOLD_QUEUE"):
             if json.loads(body)["stream"] != forgotten:
                 queue = world.environment["COUNTLESS_FOLD_QUEUE"]
-                words = {"MessageGroupId": "one", "MessageDeduplicationId": f"{day}-{body}"}
+                words: dict[str, Any] = {"MessageGroupId": "one", "MessageDeduplicationId": f"{day}-{body}"}
                 clients.sqs().send_message(QueueUrl=queue, MessageBody=body, **words)
         while pump.deliver("fold"):
             pass

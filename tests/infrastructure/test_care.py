@@ -6,10 +6,14 @@ import pytest
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
+from chalicelib.core.accounts import Site
+from chalicelib.core.audit import audit
 from chalicelib.core.events import Hit
 from chalicelib.core.messages import Message
+from chalicelib.core.redactions import Done
+from chalicelib.core.wishes import Act
 from chalicelib.pageviews.visitors import Visitors
-from infrastructure import care
+from infrastructure import care, seldom
 from tests.conftest import World
 from tests.operating import new_account, own_tables, run
 
@@ -74,6 +78,32 @@ def test_days_are_purged_of_some_paths_or_of_all() -> None:
     assert listed() == ["/"]
 
 
+def test_paths_that_hardly_anybody_has_seen_are_purged_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by its visits of all days; what is interrupted goes on where it stopped; made-up names are gone."""
+    monkeypatch.setattr(seldom, "AT_ONCE", 3)
+    made = new_account("shop")
+    flood = [PAGE._replace(path=f"/flood/{number}", at=-number * DAY) for number in range(7)]
+    counted(made, PAGE, PAGE, PAGE._replace(path="/b", at=-DAY), PAGE._replace(path="/b"), *flood)
+    wiring.folder().sweep(made.site.stream)
+    once = [care._carried_out]
+
+    def broken_off(site: Site, act: Act, **what: object) -> Done:
+        if not once:
+            raise KeyboardInterrupt
+        return once.pop()(site, act, **what)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(care, "_carried_out", broken_off)
+        assert run("paths", "purge", "--at-most-visits", "1", "--yes").exit_code == 1
+    assert listed() == ["/", "/b", *(f"/flood/{number}" for number in range(3, 7))]
+    result = run("paths", "purge", "--at-most-visits", "1", given="y\n")
+    assert "Remove 4 of 6 paths of shop, those with at most 1 visit?" in result.output
+    assert result.output.endswith("3 of 4 paths removed\n4 of 4 paths removed\n")
+    assert listed() == ["/", "/b"]
+    assert run("paths", "purge", "--at-most-visits", "1").output == "There is no such path.\n"
+    assert not audit(wiring.log(), wiring.rollups(), made.site.stream).differences
+
+
 def test_a_visitor_is_erased_by_browser_and_address_or_by_session() -> None:
     made = new_account("shop")
     visitors = Visitors(made.site, wiring.secrets().salts())
@@ -118,6 +148,8 @@ def test_nothing_is_lost_before_somebody_says_yes() -> None:
         (["paths", "merge", "/", "--into", "buy", "--yes"], 2, "Pages and events cannot become one another"),
         (["paths", "purge", "/"], 2, "Say which days"),
         (["paths", "purge", "--from", "2025-02-01", "--to", "2025-01-01"], 2, "--to comes before --from."),
+        (["paths", "purge", "/", "--at-most-visits", "1"], 2, "--at-most-visits goes without paths and days."),
+        (["paths", "purge", "--at-most-visits", "-1"], 2, "-1 is not in the range x>=0."),
         (["paths", "purge", "--from", "2025-13-01"], 2, "2025-13-01"),
         (["erase", "--ip", "192.0.2.1"], 2, "Say who it is: either --user-agent and --ip, or --session."),
         (["erase", "--session", "x", "--ip", "192.0.2.1"], 2, "Say who it is"),

@@ -42,7 +42,7 @@ def count_batch(request: web.Request, caller: web.Caller) -> Said:
     )
     once = request.headers.get("idempotency-key", "")
     derived = _derived(caller.key, caller.site, once, request.body) if once else 0
-    _accept(caller.site, found.hits, found.bots, derived=derived)
+    _accept(caller.site, found.hits, found.bots, derived=derived, keyed=True)
     headers = {"X-Goatcounter-Filter": ", ".join(map(str, found.filtered))} if found.filtered else {}
     if derived and (found.hits or found.bots) and wiring.repeats().note(derived):
         headers["X-Countless-Repeated"] = "yes"
@@ -105,8 +105,10 @@ def _sorted(found: Hit | Bot | hits.Dropped) -> tuple[list[Hit], list[Bot]]:
 # Acceptance
 
 
-def _accept(site: Site, accepted: "list[Hit]", refused: "list[Bot]", derived: int = 0) -> None:
-    """Hands hits over as one message, whole or not at all. `derived`: the id that `_derived` gives it."""
+def _accept(site: Site, accepted: "list[Hit]", refused: "list[Bot]", derived: int = 0, *, keyed: bool = False) -> None:
+    """Hands hits over as one message, whole or not at all. `derived`: the id that `_derived` gives it; `keyed`: whether
+    whoever sent it has a key.
+    """
     if not accepted and not refused:
         return
     if accepted:
@@ -118,6 +120,7 @@ def _accept(site: Site, accepted: "list[Hit]", refused: "list[Bot]", derived: in
         derived=bool(derived),
         hits=tuple(accepted),
         bots=tuple(refused),
+        keyed=keyed,
     )
     wiring.ingest().accept(message)
 
