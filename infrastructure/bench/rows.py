@@ -20,7 +20,7 @@ EXPORTED, EXPORT_MEMORY = 10, 128
 """Microseconds of processor time a row of an export, so 100,000 rows a second; and MB for any number of rows."""
 EXPORT_ROWS = 1_000_000
 YEAR = 365
-VISITORS, CROWD_MEMORY, CROWD_FOLD = 10_000_000, 768, 24
+VISITORS, CROWD_MEMORY, CROWD_FOLD = 10_000_000, 640, 8
 """Visitors of one site within eight hours; MB of appending and folding together, which have 1,024 and 1,769 to
 themselves; and MB that a fold may write of it."""
 
