@@ -220,6 +220,8 @@ class Meter:
 
 
 def _kind(item: Item) -> str:
+    if item.get("sk", {}).get("S") == "swept":
+        return "sweeps"
     data = item.get("data", {}).get("B", b"")
     return KINDS.get(bytes(data[:1]), "other") if item else "nothing"
 

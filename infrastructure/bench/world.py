@@ -67,6 +67,7 @@ class World:
         self.tables.expire(self.now)
         for stream in streams:
             self.folder.sweep(stream)
+        self.rollups.note_swept(streams, int(self.now) // DAY)
 
     def reader(self) -> Reader:
         """A process that has read nothing yet."""

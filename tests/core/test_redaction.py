@@ -21,6 +21,7 @@ from chalicelib.core.redaction import overdue
 from chalicelib.core.redactions import LATE, WAITING, Book, Outcome, Worker
 from chalicelib.core.segments import GONE, Kind, unpack
 from chalicelib.core.wishes import Act, agent_key
+from chalicelib.core.writer import Bounds
 from tests.core.redacting import Redactor, Row
 from tests.core.world import BEFORE, CRASH_AFTER, CRASH_BEFORE, INTERLEAVE, KINDS, START, Faults, Universe, struck
 from tests.dynamo import Dynamo
@@ -261,14 +262,14 @@ def test_redacted_names_make_room_for_others_and_their_ids_are_never_given_again
     """The limit of names counts those that are there."""
     with stage() as (world, redact):
         for process in world.processes:
-            process.appender._name_limit = 3
+            process.appender._bounds = Bounds(names=3)
         send(world, *(PAGE._replace(path=f"/{i}") for i in range(3)))
         redact(Act.PURGE, paths=(1, 2))
         send(world, *(PAGE._replace(path=f"/new{i}") for i in range(3)))
         assert [row.path for row in redact.rows().values()] == ["/2", "/new0", "/new1", "(other)"]
         assert redact.path("/new0") == 4
         world.crash(1)
-        world.processes[1].appender._name_limit = 3
+        world.processes[1].appender._bounds = Bounds(names=3)
         send(world, PAGE._replace(path="/new1"), PAGE._replace(path="/newer"), process=1)
         assert [row.path for row in redact.rows().values()][-2:] == ["/new1", "(other)"]
         world.fold(0, sweep=True)
