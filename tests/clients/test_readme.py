@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import html
 import json
 import re
 import shlex
@@ -82,18 +83,22 @@ def test_pages_count_by_script_or_picture(service: Service) -> None:
 @needs_curl
 def test_a_site_is_made_and_shown_to_whoever_knows_its_secret(service: Service) -> None:
     """And its counter, once that is on."""
-    [make] = commands(block('"cname": "shop.example.com"'))
+    [make] = commands(block('"code": "shop"'))
     made = json.loads(_run(make, service))
-    assert (made["cname"], made["parent"]) == ("shop.example.com", service.keys["site_id"])
+    assert (made["code"], made["cname"], made["parent"]) == ("shop", None, service.keys["site_id"])
+    [endpoint] = [text for text in code() if text == f"{THEIRS}/s/{made['code']}/count"]
+    seen = httpx.get(f"{endpoint.replace(THEIRS, service.url)}?p=/", headers={"User-Agent": FIREFOX})
+    assert (seen.status_code, seen.headers["content-type"]) == (200, "image/gif")
+    at = f"{service.url}/s/{made['code']}"
+    assert f"{at}/count" in html.unescape(httpx.get(at).text)
     [secret] = [text for text in code() if text.startswith('{"settings": {"public": "secret"')]
     [counter] = [text for text in code() if text.startswith('{"settings": {"allow_counter"')]
     for settings in (secret, counter):
         changed = service.request("PATCH", f"sites/{made['id']}", content=settings)
         assert changed.status_code == 200, changed.text
-    at, host = f"{service.url}/s/{made['code']}", {"Host": "shop.example.com"}
     assert "/api/v0/stats/*?access-token=opensesame1" in code()
     wanted = {"access-token": "opensesame1"}
-    assert httpx.get(f"{service.url}/api/v0/stats/total", params=wanted, headers=host).json()["total"] == 0
+    until("it is counted", lambda: httpx.get(f"{at}/api/v0/stats/total", params=wanted).json()["total"] == 1)
     assert httpx.get(f"{at}/api/v0/stats/total").status_code == 401
     [path] = [text for text in code() if text.startswith("/counter/%2F")]
     found = httpx.get(f"{at}{path}")
@@ -152,6 +157,31 @@ def test_the_statistics_client_counts(service: Service, tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert f"'value': {value}}}]" in done.stdout
+
+
+def test_the_statistics_client_raises_nothing_and_says_what_was_refused(service: Service, tmp_path: Path) -> None:
+    """The sample counts; with a key that nobody has, it prints why it did not."""
+    script = block("import ossit").replace(THEIRS, service.url) + "\n" + block('if "error" in answer')
+    for key, printed in ((service.keys["domain_key"], ""), ("nobodys", "UNAUTHORIZED ")):
+        said = (
+            script.replace("DOMAIN-KEY", key)
+            .replace('"Automations"', '"Automations that fail"')
+            .replace('["values"]', "")
+        )
+        file = tmp_path / "refused.py"
+        file.write_text(said.replace("print(ossit", "str(ossit"), encoding="utf-8")
+        done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout[: len(printed)]) == (0, printed), done.stderr
+        assert bool(done.stdout) == bool(printed)
+
+
+def test_an_update_sets_unless_it_says_otherwise_and_an_increment_is_by_one(service: Service) -> None:
+    """As the text beside the sample says."""
+    assert "the value is **set**. `increment` and `decrement` move by 1" in " ".join(README.split())
+    address = f"{service.url}/v1/api/statistics/Shop/methods"
+    key = {"Authorization": f"Bearer {service.keys['domain_key']}"}
+    updates = [{"value": 7}, {"value": 5}, {"method": "increment", "value": 9}, {"method": "decrement", "value": 9}]
+    assert [httpx.post(address, headers=key, json=update).json()["value"] for update in updates] == [7, 5, 6, 5]
 
 
 @needs_curl
