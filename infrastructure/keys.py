@@ -43,7 +43,7 @@ def operating(command: F) -> F:
 
 def limits_named(said: str) -> str:
     """The end of a command's help that says which limits there are, and how changes to them are written."""
-    rows = (f"  {name:<18} {f'{plan.requests}/{plan.seconds}':<10} {LIMITED[name]}" for name, plan in PLANS.items())
+    rows = (f"  {name:<26} {f'{plan.requests}/{plan.seconds}':<10} {LIMITED[name]}" for name, plan in PLANS.items())
     return f"{said}\n\n\b\n" + "\n".join(rows)
 
 

@@ -175,7 +175,7 @@ def test_limiter_key_and_site_take_three_calls_and_one_once_they_are_known(
     sent.clear()
     assert [held.get().status for _ in range(3)] == [404] * 3
     known = "dynamodb.UpdateItem"
-    assert sent == ["dynamodb.GetItem", "dynamodb.Query", known, known, known]
+    assert sent == ["dynamodb.GetItem", "dynamodb.Query", "dynamodb.TransactWriteItems", known, known]
 
 
 def test_an_unknown_key_is_looked_up_once(front: FrontDoor, sent: list[str]) -> None:

@@ -4,6 +4,11 @@ What is stored of a caller is one small record with, for each window, when it op
 used. `plan_step` says what a request may do to that record; whoever stores it makes the step conditional on
 nothing having changed its premises (`aws.limits`). A request charges all of its windows or none: one that the
 window of a second refuses costs nothing in the window of an hour (page-view contract, sections 8.5 and 9).
+
+Whoever may make keys could have as many windows of a key as it likes. So what the keys of an account use counts in a
+window of the account as well, in portions: a key is granted some requests at a time, and what it does not use of them
+is used up all the same. The sum of what keys may do is therefore never more than the account's window, while most
+requests touch the record of their key alone.
 """
 
 import math
@@ -50,7 +55,9 @@ _TABLE = (
     (Window("export", 1, 3600), "new exports of page views, by address"),
     (Window("login", 20, 60), "logins, of which there are none yet"),
     (Window("statistics", 1000, 3600), "requests for statistics, by key"),
+    (Window("statistics-account", 20_000, 3600), "the same, by all keys of an account"),
     (Window("statistics-export", 10, 3600), "new exports of statistics, by key"),
+    (Window("statistics-export-account", 100, 3600), "such exports, by all keys of an account"),
 )
 PLANS: Plans = {window.name: window for window, _ in _TABLE}
 """What everybody gets unless the deployment says otherwise (page-view contract, section 9; statistics contract)."""
@@ -58,6 +65,11 @@ LIMITED: Mapping[str, str] = {window.name: what for window, what in _TABLE}
 """What each of the plans limits, for those who are to choose one."""
 FORM = "NAME:REQUESTS/SECONDS or NAME:none, several by comma; on; off"
 """How changes to plans are written, in short."""
+
+_OF_ACCOUNT = "-account"
+"""Ends the name of the plan that limits the keys of an account together; before it stands what each may do."""
+_PORTIONS = 1000
+"""A portion is this part of an account's window, and at least one request."""
 
 _CHANGE = re.compile(r"([a-z0-9-]+):(?:(none)|([1-9][0-9]{0,8})/([1-9][0-9]{0,6}))")
 
@@ -76,7 +88,8 @@ def plans(text: str) -> dict[str, Window]:
 def changed(plans: Plans, text: str) -> dict[str, Window]:
     """Plans after the changes that a text names: a site's or a key's, in the words that a deployment has for its own.
 
-    Nothing, or `on`, leaves them as they are; `off` removes them all.
+    Nothing, or `on`, leaves them as they are; `off` removes them all. Whoever lets one key do more than the account
+    may, lets the account do as much, unless the text says how much that is.
 
     Raises:
         ValueError: the text says none of these.
@@ -84,12 +97,33 @@ def changed(plans: Plans, text: str) -> dict[str, Window]:
     if text == "off":
         return {}
     out = dict(plans)
-    for name, window in _changes(text):
-        if window is None:
-            out.pop(name, None)
-        else:
-            out[name] = window
+    changes = _changes(text)
+    named = {name for name, _ in changes}
+    for name, window in changes:
+        _change_one(out, name, window)
+        account = out.get(name + _OF_ACCOUNT)
+        if account and account.name not in named:
+            _change_one(out, account.name, _wider(account, window))
     return out
+
+
+def _change_one(plans: dict[str, Window], name: str, window: Window | None) -> None:
+    if window is None:
+        plans.pop(name, None)
+    else:
+        plans[name] = window
+
+
+def _wider(account: Window, key: Window | None) -> Window | None:
+    """An account's window that holds all that one key may do, which is without end if it has no window."""
+    if key is None:
+        return None
+    return account._replace(requests=max(account.requests, math.ceil(key.requests * account.seconds / key.seconds)))
+
+
+def of_accounts(plans: Plans, names: Sequence[str]) -> dict[str, Window]:
+    """The windows of accounts that those of keys with these names draw on, by the names of the latter."""
+    return {name: plans[name + _OF_ACCOUNT] for name in names if name + _OF_ACCOUNT in plans}
 
 
 @lru_cache(maxsize=256)
@@ -114,6 +148,8 @@ class Used:
 
     opened: int
     count: int
+    granted: int = 0
+    """Of a key's window: how many requests the account has granted it."""
 
 
 Record = Mapping[str, Used]
@@ -132,12 +168,51 @@ class Standing:
     """False if nobody could say, so that the request passed uncounted."""
 
 
+class Grant(NamedTuple):
+    """A portion of an account's window for a window of one of its keys."""
+
+    name: str
+    """The key's window."""
+    window: Window
+    """The account's."""
+    used: Used | None
+    """The account's, if it is open; None opens it."""
+    amount: int
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a request does to a caller's record: windows to open anew, and open ones to charge."""
+    """What a request does to a caller's record: windows to open anew, and open ones to charge; and what has to be
+    granted for that by the caller's account.
+    """
 
     opens: tuple[Window, ...]
     charges: tuple[tuple[Window, Used], ...]
+    grants: tuple[Grant, ...] = ()
+
+    def granted(self, window: Window) -> int:
+        """How many requests are granted to a window in this step."""
+        return sum(grant.amount for grant in self.grants if grant.name == window.name)
+
+    def after(self, record: Record, now: int) -> dict[str, Used]:
+        """What a record that was as it is believed to be is after this step."""
+        opened = {window.slot: Used(now, 1, self.granted(window)) for window in self.opens}
+        charged = {
+            window.slot: Used(
+                used.opened, used.count + 1, used.count + more if (more := self.granted(window)) else used.granted
+            )
+            for window, used in self.charges
+        }
+        return {**record, **opened, **charged}
+
+    def after_grants(self, record: Record, now: int) -> dict[str, Used]:
+        """The same for the record of the account."""
+        return {**record, **{grant.window.slot: grant_after(grant, now) for grant in self.grants}}
+
+
+def grant_after(grant: Grant, now: int) -> Used:
+    """What the window of an account is after a grant, if nobody else was granted anything meanwhile."""
+    return Used(grant.used.opened, grant.used.count + grant.amount) if grant.used else Used(now, grant.amount)
 
 
 def is_open(window: Window, used: Used | None, now: int) -> bool:
@@ -145,24 +220,66 @@ def is_open(window: Window, used: Used | None, now: int) -> bool:
     return used is not None and now < used.opened + window.seconds * 1000
 
 
-def plan_step(windows: Sequence[Window], record: Record, now: int) -> Step:
-    """What a request may do at `now` (Unix milliseconds) to a record that was last seen so.
+class Shares(NamedTuple):
+    """What the windows of a key draw on."""
+
+    caller: str
+    """What stands for the key's account."""
+    windows: Mapping[str, Window]
+    """The account's, by the names of the key's."""
+
+
+NO_SHARES = Shares("", {})
+_NOTHING: Record = {}
+
+
+def plan_step(
+    windows: Sequence[Window],
+    record: Record,
+    now: int,
+    shares: Shares = NO_SHARES,
+    shared: Record = _NOTHING,
+) -> Step:
+    """What a request may do at `now` (Unix milliseconds) to a record that was last seen so. `shared` is the record of
+    the account that the windows draw on.
 
     Raises:
         RateLimited: the first window that is used up refuses it. As a window only fills while it is open, that
             holds for the true record too, however old `record` is. A window that has become smaller since it opened
             may be used up for long, one that has become larger has room again.
     """
-    opens, charges = [], []
+    opens, charges, grants = [], [], []
     for window in windows:
-        used = record.get(window.slot)
-        if used is None or not is_open(window, used, now):
+        used = _room(window, record, now)
+        if used is None:
             opens.append(window)
-            continue
-        if used.count >= window.requests:
-            raise RateLimited(window.requests, (used.opened + window.seconds * 1000 - now) / 1000, window.name)
-        charges.append((window, used))
-    return Step(tuple(opens), tuple(charges))
+        else:
+            charges.append((window, used))
+        share = shares.windows.get(window.name)
+        if share and (used is None or used.count >= used.granted):
+            left = window.requests - (used.count if used else 0)
+            grants.append(_grant(window.name, left, share, _room(share, shared, now)))
+    return Step(tuple(opens), tuple(charges), tuple(grants))
+
+
+def _room(window: Window, record: Record, now: int) -> Used | None:
+    """What is used of a window in which there is room; None if it is not open.
+
+    Raises:
+        RateLimited: there is none.
+    """
+    used = record.get(window.slot)
+    if used is None or not is_open(window, used, now):
+        return None
+    if used.count >= window.requests:
+        raise RateLimited(window.requests, (used.opened + window.seconds * 1000 - now) / 1000, window.name)
+    return used
+
+
+def _grant(name: str, wanted: int, share: Window, used: Used | None) -> Grant:
+    """As much of an account's window as a key is given at a time, and no more than it can use."""
+    room = share.requests - (used.count if used else 0)
+    return Grant(name, share, used, min(max(share.requests // _PORTIONS, 1), wanted, room))
 
 
 def standing(window: Window, record: Record, now: int) -> Standing:

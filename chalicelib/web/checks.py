@@ -16,7 +16,7 @@ from chalicelib import observability, wiring
 from chalicelib.core import limits
 from chalicelib.core.errors import CountlessError, RateLimited
 from chalicelib.core.keys import Key
-from chalicelib.core.limits import Plans, Standing, Window
+from chalicelib.core.limits import NO_SHARES, Plans, Shares, Standing, Window
 
 from .answers import Answer, Reply
 from .callers import key_of, roster_of
@@ -166,6 +166,8 @@ class _Allowance:
     windows: list[Window]
     keep: int
     """Seconds for which the caller's other windows may be open."""
+    shares: Shares
+    """The windows of the account that these draw on, if they are a key's."""
 
     def check(self) -> None:
         """Refuses what `take` would refuse, without a charge."""
@@ -173,7 +175,7 @@ class _Allowance:
 
     def take(self) -> Standing:
         """Charges the request; where the caller stands in the last of the windows afterwards."""
-        standing = wiring.limiter().take(self.caller, self.windows, keep=self.keep)
+        standing = wiring.limiter().take(self.caller, self.windows, keep=self.keep, shares=self.shares)
         if not standing.charged:
             observability.count("LimiterUnavailable")
         return standing
@@ -188,11 +190,15 @@ def _allowance(
     key = _known(request)
     plans = plans_for(site(request, key), key.limits) if key else wiring.plans()
     windows = [plans[name] for name in names if name in plans]
-    if not windows:
-        return None
+    keep = max((window.seconds for window in plans.values()), default=0)
     limiter = wiring.limiter()
-    caller = limiter.keyed(key.account, key.id) if by_key and key else limiter.caller(request.address)
-    return _Allowance(caller, windows, max(window.seconds for window in plans.values()))
+    if not by_key or key is None:
+        return _Allowance(limiter.caller(request.address), windows, keep, NO_SHARES) if windows else None
+    shares = Shares(limiter.account(key.account), limits.of_accounts(plans, names))
+    if windows:
+        return _Allowance(limiter.keyed(key.account, key.id), windows, keep, shares)
+    own = list(shares.windows.values())
+    return _Allowance(shares.caller, own, keep, NO_SHARES) if own else None
 
 
 @contextmanager

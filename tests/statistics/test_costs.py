@@ -15,6 +15,8 @@ from tests.front import FrontDoor
 from tests.people import Person, settle
 
 DAY = "2026-11-20"
+PORTION = 20
+"""Requests of a key that its account grants at a time, which costs three write units more."""
 ROW = re.compile(r"^\| ([^|]+) \| ([\d,]+) \| ([\d,]+) \|$", re.MULTILINE)
 
 
@@ -76,12 +78,13 @@ def spent(app: Chalice) -> Iterator[dict[str, Bill]]:
     """What each of the calls cost somebody whose statistics are there already, in a process that knows their names."""
     with standing_in() as dynamo:
         wiring.forget()
-        payer = Payer(dynamo, settle(FrontDoor(app)))
+        payer = Payer(dynamo, settle(FrontDoor(app)))  # its key has used up a portion once all is there
         for month in range(12):
             payer.update(day=f"2026-{month + 1:02}-20")
         payer.update(**{"idempotency-key": "known"})
         payer.batch(MANY)
-        payer.ask("GET", "/statistic-groups/G")
+        for _ in range(PORTION - 12 - 1):
+            payer.ask("GET", "/statistic-groups/G")
         yield {name: call(payer) for name, call in CALLS.items()}
     wiring.forget()
 
