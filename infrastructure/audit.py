@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from countless.printing import say
 from infrastructure.reaching import at_aws, reaching
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def audit(streams: tuple[str, ...], url: str | None) -> None:
     with reaching(url):
         differing = 0
         for found in audits(streams):
-            click.echo(as_text(found))
+            say(*as_lines(found))
             differing += bool(found.differences)
     if differing:
         raise SystemExit(1)
@@ -56,8 +57,8 @@ def audits(streams: Sequence[str] = ()) -> Iterator[Audit]:
         yield audited(wiring.log(), wiring.rollups(), stream)
 
 
-def as_text(found: Audit) -> str:
+def as_lines(found: Audit) -> list[str]:
     """What is said of one stream: a line, and one more for each difference."""
     verdict = f"{len(found.differences)} differences" if found.differences else "ok"
     line = f"{found.stream}: {found.events:,} events in {found.segments:,} segments, watermark {found.watermark:,}"
-    return "\n".join([f"{line}: {verdict}", *(f"  {difference}" for difference in found.differences)])
+    return [f"{line}: {verdict}", *(f"  {difference}" for difference in found.differences)]

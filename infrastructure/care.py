@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from countless.printing import confirm, say
 from infrastructure import choosing
 from infrastructure.choosing import listed
 from infrastructure.keys import aligned, operating
@@ -70,7 +71,7 @@ def list_paths(like: str, code: str | None, account: str | None, url: str | None
             if wanted in path.path.lower() or wanted in path.title.lower()
         ]
         for line in aligned(rows):
-            click.echo(line)
+            say(line)
 
 
 @paths.command("rename", short_help="Give a path another name.")
@@ -92,7 +93,7 @@ def rename(path: str, name: str, code: str | None, account: str | None, url: str
         require_one_kind([found.path, new])
         done = _carried_out(site, Act.RENAME, paths=(found.id,), name=new)
     moved = f"; {_events(done.moved)} joined the path that had the name" if done.moved else ""
-    click.echo(f"{found.path}: is {new} now{moved}")
+    say(f"{found.path}: is {new} now{moved}")
 
 
 @paths.command("merge", short_help="Make some paths one.")
@@ -118,9 +119,9 @@ def merge(  # noqa: PLR0913, PLR0917 - one argument for each option
             raise click.UsageError(f"{target.path} cannot become part of itself.")
         require_one_kind([path.path for path in (*found, target)])
         if not yes:
-            click.confirm(f"Make {listed(path.path for path in found)} part of {target.path}?", abort=True)
+            confirm(f"Make {listed(path.path for path in found)} part of {target.path}?")
         done = _carried_out(site, Act.MERGE, paths=tuple(path.id for path in found), target=target.id)
-    click.echo(f"{target.path}: {_events(done.moved)} joined it")
+    say(f"{target.path}: {_events(done.moved)} joined it")
 
 
 @paths.command("delete", short_help="Delete paths with all that they counted.")
@@ -134,9 +135,9 @@ def delete(gone: tuple[str, ...], code: str | None, account: str | None, url: st
         site = _site(account, code)
         found = _named(site, gone)
         if not yes:
-            click.confirm(f"Delete {listed(path.path for path in found)} and all that was counted?", abort=True)
+            confirm(f"Delete {listed(path.path for path in found)} and all that was counted?")
         done = _carried_out(site, Act.PURGE, paths=tuple(path.id for path in found))
-    click.echo(f"{_events(done.removed)} removed")
+    say(f"{_events(done.removed)} removed")
 
 
 @paths.command("purge", short_help="Remove what was counted on some days.")
@@ -197,9 +198,9 @@ def purge(  # noqa: PLR0913, PLR0917 - one argument for each option
             days = " ".join(
                 f"{word} {moment.date()}" for word, moment in (("from", start), ("to", end)) if moment is not None
             )
-            click.confirm(f"Remove what was counted for {whose} {days}?", abort=True)
+            confirm(f"Remove what was counted for {whose} {days}?")
         done = _carried_out(site, Act.PURGE, paths=tuple(path.id for path in found), start=first, end=last)
-    click.echo(f"{_events(done.removed)} removed")
+    say(f"{_events(done.removed)} removed")
 
 
 @click.command(short_help="Erase a visitor.")
@@ -235,14 +236,14 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument for each option
         address = addresses.one_form(ip or "")
         keys = visitors.named(session) if session is not None else visitors.seen(user_agent or "", address)
         if not yes:
-            click.confirm(f"Erase what this visitor left at {site.code}?", abort=True)
+            confirm(f"Erase what this visitor left at {site.code}?")
         done = _carried_out(
             site,
             Act.ERASE,
             keys=tuple(key for key in keys if key),
             agent=agent_key(user_agent) if user_agent else "",
         )
-    click.echo(f"{_events(done.removed)} removed")
+    say(f"{_events(done.removed)} removed")
 
 
 def _events(number: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from chalicelib.core import limits as core
+from countless.printing import say
 from infrastructure.audit import audit
 from infrastructure.care import erase, paths
 from infrastructure.keys import keys, limits_named
@@ -83,7 +84,7 @@ def aws(port: int, host: str) -> None:
     stop.how = stopped.set
     stop.listen()
     with moto_server(host, port) as url:
-        click.echo(f"AWS is played at {url}")
+        say(f"AWS is played at {url}")
         while not stopped.wait(0.2):  # short waits: a signal is only heard between two of them
             pass
 
@@ -113,7 +114,7 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
                     "for a local service, give --aws URL, or set COUNTLESS_AWS."
                 )
             moved = operate.redrive(boto3.Session().client("sqs"), parked, target)
-            click.echo(f"{name}: {moved} messages moved")
+            say(f"{name}: {moved} messages moved")
 
 
 COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail, paths, erase]

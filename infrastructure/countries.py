@@ -15,6 +15,7 @@ import click
 import maxminddb
 
 from chalicelib.pageviews import geo
+from countless.printing import say
 
 LARGEST = 10_000_000
 """Bytes of all files: every function's package carries them."""
@@ -73,7 +74,7 @@ def main(files: tuple[Path, ...]) -> None:
     except Unfit as error:
         raise click.ClickException(str(error)) from error
     for path in placed:
-        click.echo(f"{path}: {path.stat().st_size:,} bytes")
+        say(f"{path}: {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from chalicelib.core.limits import FORM, LIMITED, PLANS
+from countless.printing import say, shown
 from infrastructure import choosing
 from infrastructure.reaching import at_aws, reaching
 
@@ -64,7 +65,7 @@ def list_keys(account: str | None, url: str | None) -> None:
 
         roster = choosing.account(account)
         for line in table(wiring.accounts().keys(roster.account.id), roster):
-            click.echo(line)
+            say(line)
 
 
 @keys.command("issue", short_help="Make a key, and print its token.")
@@ -113,8 +114,8 @@ def issue(  # noqa: PLR0913, PLR0917 - one argument for each option
             domain=choosing.facet(roster, domain) if domain is not None else "",
             limits=limits,
         )
-    click.echo(f"The token of key {key.id} is shown this once:", err=True)
-    click.echo(token)
+    say(f"The token of key {key.id} is shown this once:", err=True)
+    say(token)
 
 
 @keys.command("revoke", short_help="End a key.")
@@ -129,7 +130,7 @@ def revoke(key: str, account: str | None, url: str | None) -> None:
         found = choosing.key(roster, key)
         if not found.revoked:
             wiring.accounts().revoke_key(roster.account.id, found.id)
-    click.echo(f"{found.id}: {'was revoked already' if found.revoked else 'revoked'}")
+    say(f"{found.id}: {'was revoked already' if found.revoked else 'revoked'}")
 
 
 @keys.command("limits", short_help="Change the limits of requests with a key.", epilog=limits_named(WRITTEN))
@@ -149,7 +150,7 @@ def limit_key(key: str, text: str, account: str | None, url: str | None) -> None
         if found.revoked:
             raise click.ClickException(f"{found.id} was revoked already: nothing can be requested with it.")
         wiring.accounts().set_key_limits(roster.account.id, found.id, text)
-    click.echo(f"{found.id}: {text or 'the limits of the deployment'}")
+    say(f"{found.id}: {text or 'the limits of the deployment'}")
 
 
 def table(found: Sequence[Key], roster: Roster) -> Iterator[str]:
@@ -178,6 +179,7 @@ def table(found: Sequence[Key], roster: Roster) -> Iterator[str]:
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The lines of a table, the heads of its columns first."""
+    rows = [[shown(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

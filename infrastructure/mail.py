@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from countless.printing import say
 from infrastructure.reaching import at_aws, reaching
 
 TEXT = """This is a test of the mails that Countless sends: you asked for it with `countless mail test`.
@@ -44,7 +45,7 @@ def test(address: str, url: str | None) -> None:
         except Uncertain as error:
             raise click.ClickException(f"Nobody can say whether it was sent: {error}{_why(error)}") from error
     where = " (simulated: it stays here)" if simulated else ""
-    click.echo(f"sent to {made.to[0].address} from {made.sender}: {number}{where}")
+    say(f"sent to {made.to[0].address} from {made.sender}: {number}{where}")
 
 
 @mail.command("login", short_help="Set the login of the SMTP server.")
@@ -59,7 +60,7 @@ def login(user: str, password: str, url: str | None) -> None:
         from chalicelib import wiring  # noqa: PLC0415
 
         wiring.secrets().keep_smtp(user, password)
-    click.echo(f"The server will be told that it is {user}.")
+    say(f"The server will be told that it is {user}.")
 
 
 def _why(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from countless.printing import confirm, say
 from infrastructure import choosing
 from infrastructure.keys import WRITTEN, aligned, day, limits_named, operating
 from infrastructure.reaching import reaching
@@ -51,7 +52,7 @@ def list_sites(account: str | None, url: str | None) -> None:
     """
     with reaching(url):
         for line in table(choosing.account(account)):
-            click.echo(line)
+            say(line)
 
 
 @sites.command("create", short_help="Make a site.")
@@ -73,7 +74,7 @@ def create_site(host: str | None, code: str | None, pages: str, account: str | N
         roster = choosing.account(account)
         wanted = creation(orjson.dumps({"cname": host, "code": code, "link_domain": pages}))
         made = wiring.accounts().create_site(roster.account.id, wanted.name, wanted.code, wanted.cname, wanted.settle)
-    click.echo(f"{made.code}: made, with the id {made.id}")
+    say(f"{made.code}: made, with the id {made.id}")
 
 
 @sites.command("delete", short_help="Delete a site with all that it has counted.")
@@ -95,9 +96,9 @@ def delete_site(code: str, account: str | None, url: str | None, *, yes: bool) -
             heir = _heir(roster, site)
             where = f" ({site.cname})" if site.cname else ""
             more = f"The site {heir.code} becomes the parent of the others. " if heir else ""
-            click.confirm(f"{more}Delete the site {site.code}{where} and all that it has counted?", abort=True)
+            confirm(f"{more}Delete the site {site.code}{where} and all that it has counted?")
         wiring.accounts().delete_site(site.account, site.id)
-    click.echo(f"{site.code}: deleted")
+    say(f"{site.code}: deleted")
 
 
 @sites.command("limits", short_help="Change the limits of requests to a site.", epilog=limits_named(WRITTEN))
@@ -115,7 +116,7 @@ def limit_site(code: str, text: str, account: str | None, url: str | None) -> No
         roster = choosing.account(account)
         site = choosing.site(roster, code)
         wiring.accounts().set_site_limits(roster.account.id, site.id, text)
-    click.echo(f"{site.code}: {text or 'the limits of the deployment'}")
+    say(f"{site.code}: {text or 'the limits of the deployment'}")
 
 
 @sites.command("set", short_help="Show or change the settings of a site.", epilog=_SETTINGS)
@@ -135,7 +136,7 @@ def set_site(code: str, changes: tuple[str, ...], account: str | None, url: str 
             site = wiring.accounts().update_site(site.account, site.id, rules.told(_pairs(changes)))
         rows = [("NAME", "VALUE"), *rules.listed(site)]
         for line in aligned(rows):
-            click.echo(line)
+            say(line)
 
 
 def _pairs(changes: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from countless.printing import confirm, say
 from infrastructure import choosing
 from infrastructure.keys import aligned, day, operating
 from infrastructure.reaching import reaching
@@ -39,7 +40,7 @@ def list_users(account: str | None, url: str | None) -> None:
     """
     with reaching(url):
         for line in table(choosing.account(account)):
-            click.echo(line)
+            say(line)
 
 
 @users.command("add", short_help="Add a user to an account.")
@@ -61,7 +62,7 @@ def add_user(  # noqa: PLR0913, PLR0917 - one argument for each option
 
         roster = choosing.account(account)
         made = wiring.users().add(roster.account.id, name, email, Role[role.upper()], password)
-    click.echo(f"{made.name}: added, with the id {made.id}")
+    say(f"{made.name}: added, with the id {made.id}")
 
 
 @users.command("email", short_help="Change a user's mail address.")
@@ -75,7 +76,7 @@ def change_email(name: str, email: str, account: str | None, url: str | None) ->
 
         found = choosing.user(choosing.account(account), name)
         changed = wiring.users().change_email(found, email)
-    click.echo(f"{changed.name}: {changed.email}")
+    say(f"{changed.name}: {changed.email}")
 
 
 @users.command("remove", short_help="Remove a user.")
@@ -92,9 +93,9 @@ def remove_user(name: str, account: str | None, url: str | None, *, yes: bool) -
         owned = [key for key in wiring.accounts().keys(roster.account.id) if key.owner == found.id and not key.revoked]
         if not yes:
             ending = f" and revoke {len(owned)} key{'' if len(owned) == 1 else 's'}" if owned else ""
-            click.confirm(f"Remove the user {found.name}{ending}?", abort=True)
+            confirm(f"Remove the user {found.name}{ending}?")
         wiring.users().remove(roster, found)
-    click.echo(f"{found.name}: removed")
+    say(f"{found.name}: removed")
 
 
 @users.command("reports", short_help="Choose how often a user is mailed a report.")
@@ -120,7 +121,7 @@ def choose_reports(  # noqa: PLR0913, PLR0917 - one argument for each option
         sunday = None if week_starts is None else week_starts == "sunday"
         wiring.reporting().choose(user, _reports(often), zone=zone, sunday_starts_week=sunday)
     said = often if often == "never" else f"{often}, by the calendar of {zone or user.timezone}"
-    click.echo(f"{user.name}: {said}")
+    say(f"{user.name}: {said}")
 
 
 @users.command("preview", short_help="Print what a user's report says of the time until now.")
@@ -145,9 +146,9 @@ def preview(name: str, often: str | None, account: str | None, url: str | None) 
         figures = reporting.Figures(wiring.reports(), wiring.breakdowns())
         report = reporting.gather(roster, reader, period, figures, wiring.settings().support)
     if report is None:
-        click.echo(f"No site of the account was visited from {period.first} to {period.last}: nothing would be sent.")
+        say(f"No site of the account was visited from {period.first} to {period.last}: nothing would be sent.")
     else:
-        click.echo(reporting.as_text(report), nl=False)
+        say(*reporting.as_text(report).rstrip("\n").split("\n"))
 
 
 def table(roster: Roster) -> Iterator[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from countless.printing import say
 
 if TYPE_CHECKING:
     from chalicelib.core.mail import Mail, Mailer
@@ -32,7 +32,7 @@ class Shown:
         number = self._mailer.send(mail)
         file = self._folder / f"{next(self._numbers)}.eml"
         file.write_bytes(mail.mime())
-        click.echo(f"mail to {', '.join(map(str, mail.to))}: {mail.subject} ({file})")
+        say(f"mail to {', '.join(map(str, mail.to))}: {mail.subject} ({file})")
         return number
 
 

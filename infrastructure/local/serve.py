@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from countless.printing import say
 from infrastructure.local import addresses, aws, credentials, mails
 from infrastructure.reaching import answering
 
@@ -119,9 +120,10 @@ def look_for_port(host: str, port: int, hint: str = "") -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:  # Python says of a host in many ways that it is none
+            why = error.strerror if isinstance(error, OSError) else error
             raise click.ClickException(
-                f"port {port} of {host} cannot be had ({error.strerror}); choose another with --port{hint}"
+                f"port {port} of {host} cannot be had ({why}); choose another with --port{hint}"
             ) from error
 
 
@@ -205,7 +207,7 @@ def _answer(
             except OSError as error:
                 raise click.ClickException(f"the keys cannot be written: {error}") from error
         told.append(keys)
-        click.echo(greeting(keys, options))
+        say(*greeting(keys, options).rstrip("\n").split("\n"))
 
     server = Server(gateway, options.host, options.port, ready)
     stop.how = server.stop

@@ -1,10 +1,12 @@
 """The `countless` command: `import` for everybody, and in a checkout the operator's commands as well."""
 
 import importlib
+import sys
 
 import click
 
 from countless.importing import import_logs
+from countless.printing import crash, say, shown_errors
 
 
 class Commands(click.Group):
@@ -18,6 +20,18 @@ class Commands(click.Group):
         """One of ours, else one of the operator's."""
         return super().get_command(ctx, cmd_name) or operator_commands().get(cmd_name)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
+    ) -> click.Context:
+        """As click does; what it says of an error can be shown."""
+        with shown_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; what is said of its errors can be shown."""
+        with shown_errors():
+            return super().invoke(ctx)
+
 
 def operator_commands() -> dict[str, click.Command]:
     """What `infrastructure.commands.COMMANDS` offers, by name; nothing where only the library is."""
@@ -25,7 +39,7 @@ def operator_commands() -> dict[str, click.Command]:
         module = importlib.import_module("infrastructure.commands")
     except ModuleNotFoundError as error:
         if error.name not in {"infrastructure", "infrastructure.commands"}:
-            click.echo(f"The operator's commands need {error.name}, which is not installed.", err=True)
+            say(f"The operator's commands need {error.name}, which is not installed.", err=True)
         return {}
     return {str(command.name): command for command in module.COMMANDS}
 
@@ -37,3 +51,9 @@ def main() -> None:
 
 
 main.add_command(import_logs)
+
+
+def run() -> None:
+    """The command as it is installed: what it does not expect it says safely too."""
+    sys.excepthook = crash
+    main()

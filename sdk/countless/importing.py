@@ -17,6 +17,7 @@ from countless.formats import FORMATS, FormatError, Layout, layouts
 from countless.importer import COUNT_PERMISSION, Importer, Remark, Report
 from countless.lines import UNREAD, Reason, shown
 from countless.merging import MAXIMUM_WINDOW, WINDOW
+from countless.printing import say
 from countless.selection import PARTS, ROBOTS_FILES, WELL_KNOWN
 from countless.sources import STDIN, Source, opened
 
@@ -173,13 +174,13 @@ def import_logs(  # noqa: PLR0913, PLR0917 - one argument for each option
         problem, damage = _run(importer, files)
     report = importer.report
     if problem and not report.lines:
-        click.echo(f"Stopped: {problem}", err=True)
+        say(f"Stopped: {problem}", err=True)
         sys.exit(EXIT_STOPPED)
-    click.echo(as_text(report, time.monotonic() - begun))
+    say(*as_text(report, time.monotonic() - begun).split("\n"))
     for line in (*said.rest(), *_doubts(report), *damage):
-        click.echo(line, err=True)
+        say(line, err=True)
     if problem:
-        click.echo(f"Stopped: {problem}\n{_advice(report, several=len(files) > 1)}", err=True)
+        say(f"Stopped: {problem}", _advice(report, several=len(files) > 1), err=True)
     sys.exit(_status(report, from_line, stopped=bool(problem or damage)))
 
 
@@ -191,7 +192,7 @@ def _status(report: Report, from_line: int, *, stopped: bool) -> int:
     unread = sum(report.excluded[reason] for reason in UNREAD)
     if unread and unread == report.lines - report.skipped - report.excluded[Reason.REMARK]:
         lines = f"No line from {from_line} on" if report.skipped else "No line"
-        click.echo(f"{lines} is in this format; see --format in countless import --help", err=True)
+        say(f"{lines} is in this format; see --format in countless import --help", err=True)
         return EXIT_OTHER_FORMAT
     return 0
 
@@ -235,7 +236,7 @@ class _Remarks:
         if remark.reason is Reason.REMARK or (remark.reason and self._heard[remark.reason] > _REMARKS):
             return
         where = f"{self._files[remark.file]}: " if len(self._files) > 1 else ""
-        click.echo(f"{where}line {remark.line}: {remark.message}", err=True)
+        say(f"{where}line {remark.line}: {remark.message}", err=True)
 
     def rest(self) -> Iterator[str]:
         """What was not said."""
@@ -344,8 +345,8 @@ def _say_wait(patience: float, wait: Wait) -> None:
     """The first failure of a request says what and where; those that follow only that we are still at it."""
     if wait.failures == 1:
         option = " (--patience)" if wait.limit == patience else ""
-        click.echo(f"{wait.reason}: trying again for up to {wait.limit:.0f} s{option}", err=True)
+        say(f"{wait.reason}: trying again for up to {wait.limit:.0f} s{option}", err=True)
     elif wait.seconds >= 1 and wait.failures:
-        click.echo(f"trying again in {wait.seconds:.0f} s", err=True)
+        say(f"trying again in {wait.seconds:.0f} s", err=True)
     elif wait.seconds >= 1:
-        click.echo(f"{wait.reason}: trying again in {wait.seconds:.0f} s", err=True)
+        say(f"{wait.reason}: trying again in {wait.seconds:.0f} s", err=True)

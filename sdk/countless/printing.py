@@ -1,7 +1,7 @@
 """What commands print: texts that strangers made up cannot command the terminal that shows them.
 
 Paths, titles, referrers, names and the words of errors come from anybody. Whatever a terminal would obey or hide in
-them is printed as an escape, `\\x1b` or `\\u202e`, into a file or a pipe too: what is looked at later does no harm
+them is printed as a visible escape, into a file or a pipe too: what is looked at later does no harm
 either, and what a command prints does not depend on who reads it. Exact texts are in the API's answers and exports.
 """
 
@@ -37,7 +37,7 @@ def _shown(character: str) -> str:
 
 def say(*lines: object, err: bool = False) -> None:
     """Prints lines, each by itself: what seems to end one within it is shown, and ends none."""
-    stream = click.get_text_stream("stderr" if err else "stdout")
+    stream = sys.stderr if err else sys.stdout
     for line in lines:
         click.echo(_writable(shown(line), stream), err=err)  # noqa: TID251 - the one place
 
@@ -48,7 +48,7 @@ def confirm(question: str) -> None:
     Raises:
         click.Abort: no.
     """
-    click.confirm(_writable(shown(question), click.get_text_stream("stdout")), abort=True)  # noqa: TID251
+    click.confirm(_writable(shown(question), sys.stdout), abort=True)  # noqa: TID251
 
 
 def _writable(text: str, stream: IO[str]) -> str:
@@ -63,7 +63,7 @@ def shown_errors() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = shown(error.message)
+        vars(error)["message"] = shown(error.message)  # final for those who check types: what it says stays
         raise
 
 
