@@ -174,7 +174,7 @@ def test_a_service_is_no_aws_and_is_told_to_be_none(tmp_path: Path) -> None:
         printed = process.popen.communicate(timeout=PATIENCE)[0]
     assert process.popen.returncode == 1
     [line] = printed.splitlines()
-    assert line.startswith(f"Error: {keys['url']} does not play AWS: it answers CreateTable with 404.")
+    assert line.startswith(f"Error: {keys['url']} does not play AWS: it answers CreateTable with 405.")
 
 
 @pytest.mark.parametrize("text", ["", "\n"])
