@@ -65,8 +65,12 @@ CALLS: dict[str, Any] = {
     "sites delete": lambda _: [EVIL],
     "sites limits": lambda _: [EVIL, "api:20/1"],
     "sites list": lambda _: [],
+    "sites set": lambda _: [EVIL, f"{EVIL}=1"],
+    "users add": lambda _: [EVIL, EVIL, "--password", "correct horse"],
+    "users email": lambda _: [EVIL, EVIL],
     "users list": lambda _: [],
     "users preview": lambda _: [EVIL],
+    "users remove": lambda _: [f"{EVIL}!", "--yes"],
     "users reports": lambda _: [EVIL, "weekly"],
 }
 """Each command, with arguments with which it has something of a stranger's to say."""
