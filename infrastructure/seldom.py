@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+from countless.printing import confirm, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,14 +39,14 @@ def purge_seldom(
     every = list(paths(site))
     seldom = [path.id for path in every if path.path != OTHER and visits.get(path.id, 0) <= most]
     if not seldom:
-        click.echo("There is no such path.")
+        say("There is no such path.")
         return
     which = f"{len(seldom):,} of {len(every):,} paths of {site.code}, those with at most {_visits(most)}"
     if not yes:
-        click.confirm(f"Remove {which}?", abort=True)
+        confirm(f"Remove {which}?")
     for start in range(0, len(seldom), AT_ONCE):
         carry_out(site, Act.PURGE, paths=tuple(seldom[start : start + AT_ONCE]), end=now)
-        click.echo(f"{min(start + AT_ONCE, len(seldom)):,} of {len(seldom):,} paths removed")
+        say(f"{min(start + AT_ONCE, len(seldom)):,} of {len(seldom):,} paths removed")
 
 
 def _visits(number: int) -> str:
