@@ -1,17 +1,21 @@
 """Calls to DynamoDB that several stores make: consistent reads of many items, transactions, writes that happen once.
 
-What goes wrong is told in our own words: `Unavailable` if nothing was done, `Uncertain` if nobody can say.
+What goes wrong is told in our own words: `Unavailable` if nothing was done, `Uncertain` if nobody can say. Nothing
+here goes on longer than the request for which it is done (`core.deadlines`).
 """
 
 import random
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
+from chalicelib.core import deadlines
 from chalicelib.core.errors import Unavailable, Uncertain
+
+from .clients import LOST, OutOfTime
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -22,6 +26,8 @@ Item = Mapping[str, Any]
 AT_ONCE = 100
 """Keys of one BatchGetItem, and members of one transaction."""
 DELETED_AT_ONCE = 25
+BESIDE = 8
+"""Calls of one request that are under way at the same time: half of the connections that a client keeps."""
 TRIES = 12
 FAILED = "ConditionalCheckFailed"
 _LATER = {
@@ -63,6 +69,10 @@ class Cancelled(Exception):
     def failed(self, member: int) -> bool:
         """Whether this member's condition does not hold."""
         return self.reasons[member] == FAILED
+
+
+class NothingDone(Unavailable):
+    """It was refused, or not even asked for."""
 
 
 @contextmanager
@@ -148,12 +158,17 @@ def transact(client: "DynamoDBClient", members: Sequence[Mapping[str, Any]]) -> 
 
     Raises:
         Cancelled: a condition does not hold.
-        Unavailable: DynamoDB does not answer, or too many others write the same items.
+        NothingDone: DynamoDB refuses it, or there is no time left; too many others write the same items.
+        Unavailable: an answer was lost: it is done, or it is not.
     """
     told = [_telling(member) for member in members]
+    lost = False
     for attempt in range(TRIES):
         if attempt:
-            pause(attempt)
+            try:
+                pause(attempt)
+            except NothingDone as error:
+                raise _unsure(error, lost=lost) from None
         try:
             client.transact_write_items(TransactItems=told)  # type: ignore[arg-type]  # the stubs want typed dicts
         except client.exceptions.TransactionCanceledException as error:
@@ -162,12 +177,27 @@ def transact(client: "DynamoDBClient", members: Sequence[Mapping[str, Any]]) -> 
             codes = [reason.get("Code", "None") for reason in reasons]
             if FAILED in codes or not set(codes) <= _COLLIDED:
                 raise Cancelled(codes, [reason.get("Item") for reason in reasons]) from None
+            lost = lost or _lost(error)
         except (BotoCoreError, ClientError) as error:
+            lost = lost or _lost(error)
             if code(error) not in _LATER:
-                raise Unavailable(f"DynamoDB: {code(error)}") from error
+                raise _unsure(NothingDone(f"DynamoDB: {code(error)}"), lost=lost) from error
         else:
             return
-    raise Unavailable("too many write the same at once")
+    raise _unsure(NothingDone("too many write the same at once"), lost=lost)
+
+
+def _lost(error: BotoCoreError | ClientError) -> bool:
+    """Whether a call that failed like this may have taken effect, in one of its attempts."""
+    if isinstance(error, ClientError):
+        metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+        return bool(metadata.get(LOST)) or metadata.get("HTTPStatusCode", 500) >= 500
+    return bool(error.kwargs.get(LOST, True))
+
+
+def _unsure(error: NothingDone, *, lost: bool) -> Unavailable:
+    """The error, which says that nothing was done only if that is known."""
+    return Unavailable(str(error)) if lost else error
 
 
 def _telling(member: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,11 +230,25 @@ def update(client: "DynamoDBClient", **words: Any) -> Item:  # noqa: ANN401 - as
                 raise Uncertain(f"DynamoDB: {code(error)}") from error
             if code(error) not in _LATER:
                 raise Unavailable(f"DynamoDB: {code(error)}") from error
-        except (ConnectTimeoutError, EndpointConnectionError) as error:
+        except (OutOfTime, ConnectTimeoutError, EndpointConnectionError) as error:
             raise Unavailable(f"DynamoDB: {code(error)}") from error  # it was never asked
         except BotoCoreError as error:
             raise Uncertain(f"DynamoDB: {code(error)}") from error
     raise Unavailable("too many write the same at once")
+
+
+def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """What tasks return, in their order. They run at the same time, at most `BESIDE` of them; all have ended before
+    this does, and if some raise, then so does this what the first of them raised.
+    """
+    if len(tasks) <= 1:
+        return [task() for task in tasks]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few requests need it
+
+    with ThreadPoolExecutor(min(len(tasks), BESIDE)) as pool:
+        # Each runs in a copy of the caller's context: its deadline is theirs, too.
+        running = [pool.submit(copy_context().run, task) for task in tasks]
+    return [one.result() for one in running]
 
 
 def delete(client: "DynamoDBClient", keys: Sequence[Key]) -> None:
@@ -227,8 +271,15 @@ def delete(client: "DynamoDBClient", keys: Sequence[Key]) -> None:
 
 
 def pause(attempt: int) -> None:
-    """Waits a little, longer each time and never as long as another does."""
-    time.sleep(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))  # noqa: S311 - no secret
+    """Waits a little, longer each time and never as long as another does.
+
+    Raises:
+        NothingDone: there is no time left for that.
+    """
+    try:
+        deadlines.wait(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))  # noqa: S311 - no secret
+    except Unavailable as error:
+        raise NothingDone(str(error)) from None
 
 
 def found_out(error: Unavailable, look: Callable[[], T]) -> T:

@@ -71,12 +71,14 @@ class Groups:
 
     def ensure_group(self, scope: Scope, name: str) -> tuple[Group, bool]:
         """The group of this name, made if it is not there, and whether it was made now."""
-        now = int(self._clock())
-        made = Group(statistics.group_id(self._clock()), name, 0, now, now)
+        made = self.draft(name)
         pointer = self._tables.group_name(scope, name)
         for _ in range(calls.TRIES):
             try:
-                calls.transact(self._dynamodb, [_pointer(pointer, made.id), _head(self._tables, scope, made)])
+                calls.transact(
+                    self._dynamodb,
+                    [_pointer(pointer, made.id), new(self._tables.group(scope, made.id), head(made, 0))],
+                )
             except Cancelled as cancelled:
                 there = cancelled.items[0]
                 if there is None:  # it went while we looked
@@ -89,6 +91,11 @@ class Groups:
             else:
                 return made, True
         raise Unavailable("a group comes and goes")
+
+    def draft(self, name: str) -> Group:
+        """A group as it begins; nothing is made yet."""
+        now = self._clock()
+        return Group(statistics.group_id(now), name, 0, int(now), int(now))
 
     def update_group(self, scope: Scope, ref: str, name: str) -> Group:
         """Renames a group, or makes it if `ref` is a name that no group has (statistics contract, rule 1).
@@ -117,7 +124,7 @@ class Groups:
     def _rename(self, scope: Scope, found: Group, name: str) -> Group | None:
         """The group under its new name; None if it is not any more what it was when it was found."""
         now, mark = int(self._clock()), secrets.token_hex(8)
-        head = self._tables.group(scope, found.id)
+        place = self._tables.group(scope, found.id)
         new_name = self._tables.group_name(scope, name)
         try:
             calls.transact(
@@ -127,8 +134,8 @@ class Groups:
                     _pointer(new_name, found.id),
                     {
                         "Update": {
-                            "TableName": head.table,
-                            "Key": head.words,
+                            "TableName": place.table,
+                            "Key": place.words,
                             "UpdateExpression": "SET #name = :name, #updated = :now, #mark = :mark",
                             "ConditionExpression": "attribute_exists(pk) AND #name = :before",
                             "ExpressionAttributeNames": {"#name": "name", "#updated": "updated", "#mark": "mark"},
@@ -146,7 +153,7 @@ class Groups:
             there = cancelled.items[1]
             if there is not None and there["id"]["S"] != found.id:
                 raise _taken(name) from None
-            again = self.look(scope).item(head)
+            again = self.look(scope).item(place)
             ours = again is not None and again.get("mark", {}).get("S") == mark  # though its answer was lost
             return group(again) if again is not None and ours else None
         return Group(found.id, name, found.statistics, found.created_at, now)
@@ -204,17 +211,14 @@ def _pointer(key: Key, number: str) -> dict[str, Any]:
     return new(key, {"id": {"S": number}})
 
 
-def _head(tables: Tables, scope: Scope, made: Group) -> dict[str, Any]:
-    """The member of a transaction that makes a group."""
-    return new(
-        tables.group(scope, made.id),
-        {
-            "name": {"S": made.name},
-            "statistics": {"N": "0"},
-            "created": {"N": str(made.created_at)},
-            "updated": {"N": str(made.updated_at)},
-        },
-    )
+def head(made: Group, number: int) -> dict[str, Any]:
+    """The attributes of a new group with so many statistics."""
+    return {
+        "name": {"S": made.name},
+        "statistics": {"N": str(number)},
+        "created": {"N": str(made.created_at)},
+        "updated": {"N": str(made.updated_at)},
+    }
 
 
 def gone(key: Key) -> dict[str, Any]:

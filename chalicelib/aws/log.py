@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 from chalicelib.core.errors import Conflict
 from chalicelib.core.ports import Item
 
+from . import calls
+
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
@@ -63,7 +65,8 @@ class DynamoLog:
             "ConsistentRead": True,
         }
         while True:
-            page: Fields = self._client.query(**query)  # type: ignore[assignment]
+            with calls.answering():
+                page: Fields = self._client.query(**query)  # type: ignore[assignment]
             yield page
             if "LastEvaluatedKey" not in page:
                 return

@@ -4,7 +4,7 @@ What a name meant last time is remembered as a guess: all that the guess leads t
 only as far as this reading bears it out. So a warm process needs one call, and no process is ever out of date.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,6 +95,10 @@ class Look:
         new = [key for key in dict.fromkeys(wanted) if key not in self._items]
         if new:
             self._items.update(calls.fetch(self.client, new))
+
+    def tell(self, made: Mapping[Key, Item]) -> None:
+        """Takes items that have just been made for read."""
+        self._items.update(made)
 
     def item(self, key: Key) -> Item | None:
         """One item, as it was when it was read."""

@@ -8,7 +8,6 @@ STREAM#parts      ID          a part
 STREAM#bots       MINUTE-ID   hits that were recognised as bots', kept 30 days
 """
 
-import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 from botocore.exceptions import ClientError
 
-from chalicelib.core import fitting
+from chalicelib.core import deadlines, fitting
 from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.events import Bot
 from chalicelib.core.messages import Message
 
+from . import calls
 from .log import Fields, is_conflict, with_expiry
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ class DynamoRollups:
 
     def manifest(self, stream: str) -> tuple[int, bytes] | None:
         """As `RollupStore.manifest`."""
-        found = self._client.get_item(
-            TableName=self._table, Key={"pk": {"S": stream}, "sk": {"S": "manifest"}}, ConsistentRead=True
-        ).get("Item")
+        with calls.answering():
+            found = self._client.get_item(
+                TableName=self._table, Key={"pk": {"S": stream}, "sk": {"S": "manifest"}}, ConsistentRead=True
+            ).get("Item")
         return (int(found["version"]["N"]), bytes(found["data"]["B"])) if found else None
 
     def manifests(self, streams: Collection[str]) -> dict[str, tuple[int, bytes]]:
@@ -135,10 +136,11 @@ class DynamoRollups:
             keys: list[Fields] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in chunk]
             for pause in _rounds():
                 if pause:
-                    time.sleep(pause)
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": keys, "ConsistentRead": consistent}}
-                )
+                    deadlines.wait(pause)
+                with calls.answering():
+                    answer = self._client.batch_get_item(
+                        RequestItems={self._table: {"Keys": keys, "ConsistentRead": consistent}}
+                    )
                 for row in answer["Responses"].get(self._table, []):
                     found[row["pk"]["S"], row["sk"]["S"]] = row
                 keys = _unread(answer, self._table)
@@ -168,7 +170,7 @@ class DynamoRollups:
             requests = list(chunk)
             for pause in _rounds():
                 if pause:
-                    time.sleep(pause)
+                    deadlines.wait(pause)
                 answer = self._client.batch_write_item(RequestItems={self._table: requests})  # type: ignore[dict-item]
                 requests = list(answer.get("UnprocessedItems", {}).get(self._table, []))  # type: ignore[arg-type]
                 if not requests:
@@ -210,7 +212,8 @@ class DynamoRollups:
         if attributes:
             query["ProjectionExpression"] = attributes
         while True:
-            page: Fields = self._client.query(**query)  # type: ignore[assignment]
+            with calls.answering():
+                page: Fields = self._client.query(**query)  # type: ignore[assignment]
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return

@@ -26,7 +26,7 @@ from chalicelib.core.errors import CountlessError, NotFound, Unavailable
 from chalicelib.core.pages import Page
 from chalicelib.core.statistics import NEWEST, Dated, Group, Once, Rows, Span, Statistic, Update
 
-from . import calls, removals, updates
+from . import calls, making, removals, updates
 from .calls import Cancelled, Item
 from .groups import Groups, gone, pointer_gone
 from .lookup import Look, Place, Reference, Tables, group, missing, place
@@ -194,7 +194,11 @@ class Statistics(Groups):
         return outcome
 
     def batch(self, scope: Scope, updates: Sequence[Update], once: Once | None) -> list[Statistic | CountlessError]:
-        """As many updates, in their order, each applied exactly once; what is wrong with one stands in its place."""
+        """As many updates, in their order, each applied exactly once; what is wrong with one stands in its place.
+
+        Raises:
+            Unavailable: none of them was applied, and none is to blame.
+        """
         return self._updates.batch(scope, updates, once)
 
     def delete_day(self, scope: Scope, group: str, statistic: str, day: str) -> Statistic:
@@ -224,7 +228,7 @@ class Statistics(Groups):
                     [
                         pointer_gone(self._tables.statistic_name(scope, found.group.id, found.name), found.id),
                         gone(self._tables.statistic(scope, found.id)),
-                        updates.counted(self._tables.group(scope, found.group.id), -1),
+                        making.counted(self._tables.group(scope, found.group.id), -1),
                         removals.entry(self._tables.statistics, scope, found.id, self._clock(), mark),
                     ],
                 )

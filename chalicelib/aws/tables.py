@@ -28,6 +28,7 @@ from pynamodb.attributes import (
     NumberSetAttribute,
     UnicodeAttribute,
 )
+from pynamodb.connection import TableConnection
 from pynamodb.models import Model
 
 from . import clients
@@ -52,6 +53,15 @@ class Document(Model):
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     kind = DiscriminatorAttribute()
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        """The model's connection to its table, whose client keeps deadlines as all others do."""
+        before = cls._connection
+        connection = super()._get_connection()
+        if connection is not before:
+            clients.bound(connection.connection.client)
+        return connection
 
 
 class AccountDocument(Document, discriminator="account"):

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.core import statistics
 from chalicelib.core.accounts import Scope
 from chalicelib.core.errors import CountlessError, Invalid, NotFound, Taken, Unavailable, Uncertain
-from chalicelib.core.statistics import Dated, Group, Method, Once, Statistic, Update
+from chalicelib.core.statistics import Dated, Method, Once, Statistic, Update
 
 from . import calls
 from .calls import Cancelled, Item, Key
-from .groups import Groups, new
-from .lookup import Look, Place, Reference, Tables, missing
+from .groups import Groups
+from .lookup import Look, Place, Reference, Tables
+from .making import Making
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -32,8 +33,6 @@ KEPT = 86_400
 """Seconds for which an idempotency key is known (statistics contract, rule 2)."""
 _MONTHS_AT_ONCE = 90
 """Months' items that one transaction changes, of the hundred that it may have."""
-_MADE_AT_ONCE = 40
-"""Statistics that one transaction makes: each takes two of the hundred."""
 _PATIENCE = 8.0
 """Seconds after which a transaction that was not answered is not tried again: a request has 29."""
 
@@ -64,6 +63,7 @@ class Updates:
         self._tables = tables
         self._clock = clock
         self._groups = groups
+        self._making = Making(dynamodb, tables, clock, groups)
 
     # Without a key
 
@@ -127,6 +127,8 @@ class Updates:
             try:
                 outcomes += self._once(scope, part, Once(f"{given.key}-{number}", given.request))
             except (Unavailable, Uncertain) as error:
+                if not outcomes and isinstance(error, Unavailable):
+                    raise  # nothing of it was done
                 # Of those before it, it is known what came of them. Those after it must not come before it if all are
                 # sent again; and who asks has no time to wait for each of them in vain.
                 return [*outcomes, *[error] * (len(updates) - len(outcomes))]
@@ -143,9 +145,9 @@ class Updates:
         lost: Unavailable | None = None
         begun = time.monotonic()
         for attempt in range(calls.TRIES):
-            if attempt:
-                calls.pause(attempt)
             try:
+                if attempt:
+                    calls.pause(attempt)
                 outcomes = self._attempt(scope, updates, once)
             except Unavailable as error:
                 if lost is None:
@@ -182,6 +184,8 @@ class Updates:
             calls.transact(self._dynamodb, [*sums.members(), self._record(record, once, sums.outcomes)])
         except Cancelled:
             return None  # a value changed; or our own work is done, and its record says so
+        except calls.NothingDone:
+            raise
         except Unavailable as error:
             raise _LostError(error) from error
         return sums.outcomes
@@ -232,84 +236,15 @@ class Updates:
                 sums.apply(update, found, key, look.item(key))
         return sums
 
-    # Where values go
-
     def _places(
         self, scope: Scope, updates: Sequence[Update], look: Look | None = None
     ) -> dict[Reference, Place | CountlessError]:
-        """Where the values of updates go: groups and statistics are made if they are not there.
-
-        What cannot be made, being called by an id, has an error in its place.
-        """
+        """Where the values of updates go; see `Making.places`."""
         months: dict[Reference, str] = {}
         for update in updates:
             ref = _reference(update)
             months[ref] = max(months.get(ref, ""), update.day[:7])
-        for attempt in range(calls.TRIES):
-            if attempt:
-                calls.pause(attempt)
-                look = None
-            look = look or self._groups.look(scope)
-            found = look.places(months)
-            errors = {ref: _cannot_make(look, ref) for ref, place in found.items() if place is None}
-            if all(errors.values()) and self._open(scope, found, months):
-                return {ref: place or errors[ref] or NotFound("statistic") for ref, place in found.items()}
-            self._make(look, {ref: months[ref] for ref, error in errors.items() if error is None})
-        raise Unavailable("a statistic comes and goes")
-
-    def _open(self, scope: Scope, found: Mapping[Reference, Place | None], months: Mapping[Reference, str]) -> bool:
-        """Lets statistics know, before a value is written, of months newer than all that have values.
-
-        Returns whether all of them are still there.
-        """
-        for ref, place in found.items():
-            if place is None or place.newest >= months[ref]:
-                continue
-            key = self._tables.statistic(scope, place.id)
-            try:
-                calls.update(
-                    self._dynamodb,
-                    TableName=key.table,
-                    Key=key.words,
-                    UpdateExpression="SET #newest = :month",
-                    ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(#newest) OR #newest < :month)",
-                    ExpressionAttributeNames={"#newest": "newest"},
-                    ExpressionAttributeValues={":month": {"S": months[ref]}},
-                )
-            except Cancelled:
-                return False
-            except Uncertain as error:
-                raise Unavailable(str(error)) from error  # no value was written yet
-        return True
-
-    def _make(self, look: Look, months: Mapping[Reference, str]) -> None:
-        """Makes the statistics that are not there, and their groups; what others make at the same time is fine."""
-        by_group: dict[str, list[Reference]] = {}
-        for ref in months:
-            by_group.setdefault(ref.group, []).append(ref)
-        for name, references in by_group.items():
-            owner = look.group(name) or self._groups.ensure_group(look.scope, name)[0]
-            for start in range(0, len(references), _MADE_AT_ONCE):
-                some = references[start : start + _MADE_AT_ONCE]
-                self._make_in(look.scope, owner, {ref.statistic: months[ref] for ref in some})
-
-    def _make_in(self, scope: Scope, owner: Group, months: Mapping[str, str]) -> None:
-        now = self._clock()
-        members: list[dict[str, Any]] = [counted(self._tables.group(scope, owner.id), len(months))]
-        for name, month in months.items():
-            number = statistics.statistic_id(owner.id, now)
-            pointer, head = self._tables.statistic_name(scope, owner.id, name), self._tables.statistic(scope, number)
-            members += [
-                new(pointer, {"id": {"S": number}}),
-                new(
-                    head,
-                    {"name": {"S": name}, "created": {"N": str(int(now))}, "newest": {"S": month}},
-                ),
-            ]
-        try:
-            calls.transact(self._dynamodb, members)
-        except Cancelled:
-            return  # whatever it was, looking again shows it
+        return self._making.places(scope, months, look)
 
 
 @dataclass(slots=True)
@@ -369,20 +304,6 @@ class _Sums:
         }
 
 
-def counted(group: Key, number: int) -> dict[str, Any]:
-    """The member of a transaction that changes how many statistics a group has, which must be there."""
-    return {
-        "Update": {
-            "TableName": group.table,
-            "Key": group.words,
-            "UpdateExpression": "ADD #statistics :number",
-            "ConditionExpression": "attribute_exists(pk)",
-            "ExpressionAttributeNames": {"#statistics": "statistics"},
-            "ExpressionAttributeValues": {":number": {"N": str(number)}},
-        }
-    }
-
-
 def _change(update: Update, now: int) -> dict[str, Any]:
     """An update in DynamoDB's words. A sum must stay in the range, which its old value tells."""
     names = {"#day": _attribute(update.day), "#u": "u"}
@@ -418,15 +339,6 @@ def _attribute(day: str) -> str:
 
 def _reference(update: Update) -> Reference:
     return Reference(update.group, update.statistic)
-
-
-def _cannot_make(look: Look, ref: Reference) -> NotFound | None:
-    """Why a statistic that is not there cannot be made; None if it can."""
-    if not ref.group or statistics.is_statistic_id(ref.statistic):
-        return missing(ref, group_found=True)
-    if statistics.is_group_id(ref.group) and look.group(ref.group) is None:
-        return missing(ref, group_found=False)
-    return None
 
 
 def _written(found: Place, shown: Dated, now: int) -> Statistic:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from chalice.app import Blueprint, Chalice, Response
 
 from chalicelib import observability
+from chalicelib.core import deadlines
 from chalicelib.core.accounts import Permission
 from chalicelib.core.errors import (
     CountlessError,
@@ -190,7 +191,8 @@ class Surface(Generic[C]):
         except Exception as error:
             return response(self.words.unexpected(500, observability.failed("unreadable request", error)), {}, method)
         try:
-            return response(self.answer(request, path), request.said, method)
+            with deadlines.within(deadlines.REQUEST):
+                return response(self.answer(request, path), request.said, method)
         finally:
             observability.flush()
 

@@ -127,7 +127,7 @@ def striking(strike: Strike) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", call)
         patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
-        patch.setattr("chalicelib.aws.calls.time", SimpleNamespace(sleep=lambda _: None))
+        patch.setattr("chalicelib.core.deadlines.sleep", lambda _: None)
         yield
 
 

@@ -112,7 +112,7 @@ class Faults:
 def struck(faults: Faults) -> Iterator[None]:
     """While this is open, `faults` stand between DynamoDB's clients and moto; nobody waits for anything."""
     with routed(faults), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("chalicelib.aws.rollups.time", SimpleNamespace(sleep=lambda _: None))
+        patch.setattr("chalicelib.core.deadlines.sleep", lambda _: None)
         yield
 
 

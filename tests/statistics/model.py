@@ -3,7 +3,7 @@
 A history is held against it operation by operation. As long as an answer is missing, or operations overlapped, several
 states are possible; each answer leaves those that explain it. None left means that a promise was broken.
 
-An operation that makes what is not there has a step for each thing it makes, and one for the value: others may come
+An operation that makes what is not there has a step that makes all of it, and one for the value: others may come
 between them, and a failure may end it after any of them. A group or statistic that was found stays the one that was
 found, even if somebody deletes it before the value is written: as if the update had been first.
 """
@@ -282,34 +282,6 @@ def updating(  # noqa: C901 - what its steps share is here
             return error("Invalid")
         return answer if batch or answer[0] == "error" else answer[1][0]
 
-    def ensuring(ref: str) -> Step:
-        def ensure(domain: Domain, context: Context_) -> Plain | None:
-            if not is_id(ref) and ref not in domain.names and any(_wanted(domain, change, ref) for change in changes):
-                domain.make_group(ref)
-            context["owners"] = {**context["owners"], ref: domain.group(ref)}
-            return None
-
-        return ensure
-
-    def filling(ref: str) -> Step:
-        def fill(domain: Domain, context: Context_) -> Plain | None:
-            owner = context["owners"][ref]
-            if owner is not None and owner not in domain.names.values():
-                raise Again
-            for change in changes:
-                if change.group != ref:
-                    continue
-                found = None if owner is None else domain.member(owner, change.statistic)
-                if found is None and owner is not None and not is_id(change.statistic):
-                    found = owner, domain.make_statistic(owner, change.statistic)
-                if not ref:
-                    found = domain.statistic("", change.statistic)
-                label = domain.told(*found) if found else None
-                context["places"][change.group, change.statistic] = (found, label)
-            return None
-
-        return fill
-
     def write(domain: Domain, context: Context_) -> Plain | None:
         if (there := known(domain)) is not None:
             return there
@@ -332,14 +304,76 @@ def updating(  # noqa: C901 - what its steps share is here
             domain.once[key] = now, request, ("batch", tuple(answers))
         return ("batch", tuple(answers)) if batch else answers[0]
 
-    steps: list[Step] = [begin]
-    for ref in dict.fromkeys(change.group for change in changes):
-        steps += [ensuring(ref), filling(ref)]
-    return [*steps, write]
+    groups = list(dict.fromkeys(change.group for change in changes))
+    return [
+        begin,
+        *(_owning(ref) for ref in groups),
+        *(_filling(ref, changes) for ref in groups),
+        _making(changes),
+        write,
+    ]
 
 
-def _wanted(domain: Domain, change: Change, ref: str) -> bool:
-    return change.group == ref and not is_id(change.statistic) and domain.statistic(ref, change.statistic) is None
+def _owning(ref: str) -> Step:
+    """Finds a group."""
+
+    def own(domain: Domain, context: Context_) -> Plain | None:
+        context["owners"] = {**context["owners"], ref: domain.group(ref)}
+        return None
+
+    return own
+
+
+def _filling(ref: str, changes: list[Change]) -> Step:
+    """Finds the statistics of a group, be it still there or not."""
+
+    def fill(domain: Domain, context: Context_) -> Plain | None:
+        owner = context["owners"][ref]
+        called = ref if owner is None else domain.heads[owner].name
+        context["called"] = {**context.get("called", {}), ref: called}
+        for change in changes:
+            if change.group != ref:
+                continue
+            found = None if owner is None else domain.member(owner, change.statistic)
+            if not ref:
+                found = domain.statistic("", change.statistic)
+            context["places"][ref, change.statistic] = (found, domain.told(*found) if found else None)
+        return None
+
+    return fill
+
+
+def _making(changes: list[Change]) -> Step:
+    """Makes all groups and statistics that are missing, at one moment: if one of them is there by then, or a group that
+    was found is not, then none. A group is called what it was called when it was found.
+    """
+
+    def make(domain: Domain, context: Context_) -> Plain | None:
+        own: set[tuple[int, str]] = set()
+        groups: dict[str, int] = {}
+        for change in changes:
+            ref, name = change.group, change.statistic
+            owner = context["owners"][ref]
+            if context["places"][ref, name][0] is not None or not ref or is_id(name) or (owner is None and is_id(ref)):
+                continue
+            if owner is None and ref not in groups:
+                if ref in domain.names:
+                    raise Again
+                groups[ref] = domain.make_group(ref)
+            owner = groups[ref] if owner is None else owner
+            if owner not in domain.names.values():
+                raise Again
+            if (owner, name) not in own:
+                if name in domain.heads[owner].members:
+                    raise Again
+                domain.make_statistic(owner, name)
+                own.add((owner, name))
+            found = owner, domain.heads[owner].members[name]
+            told = domain.told(*found)
+            context["places"][ref, name] = (found, (*told[:2], context["called"][ref], *told[3:]))
+        return None
+
+    return make
 
 
 def deleting_day(group: str, statistic: str, day: str) -> list[Step]:

@@ -54,6 +54,8 @@ def _entry(name: str, day: str = DAY) -> dict[str, Any]:
 
 MANY = [_entry(f"s{number}") for number in range(500)]
 MONTH = [_entry("s1", f"2026-11-{number % 30 + 1:02}") for number in range(500)]
+NEW = [{**_entry("s"), "group": f"new {number}"} for number in range(500)]
+LATER = [_entry(f"s{number}", "2027-02-01") for number in range(500)]
 CALLS: dict[str, Callable[[Payer], Bill]] = {
     "one update": lambda payer: payer.update(),
     "… in a month later than any before": lambda payer: payer.update(day="2027-01-01"),
@@ -62,6 +64,8 @@ CALLS: dict[str, Callable[[Payer], Bill]] = {
     "… that makes the statistic": lambda payer: payer.update("/statistics/G/new"),
     "… and its group": lambda payer: payer.update("/statistics/New/new"),
     "500 updates of 500 statistics": lambda payer: payer.batch(MANY),
+    "… all in a month later than any before": lambda payer: payer.batch(LATER),
+    "… in 500 new groups": lambda payer: payer.batch(NEW),
     "500 updates of one statistic's month": lambda payer: payer.batch(MONTH),
     "retrieve a statistic with a year of values": lambda payer: payer.ask("GET", "/statistics/G/s"),
     "list 100 statistics": lambda payer: payer.ask("GET", "/statistics"),

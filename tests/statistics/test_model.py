@@ -618,7 +618,7 @@ def _history(
         patch.setattr(wiring, "now", lambda: float(history[0].now) if history else float(START))
         dynamo = begun.copy(page=page, now=wiring.now)
         struck.aws = dynamo
-        patch.setattr("chalicelib.aws.calls.time", SimpleNamespace(sleep=lambda _: None))
+        patch.setattr("chalicelib.core.deadlines.sleep", lambda _: None)
         with routed(struck):
             history.append(History(dynamo, owner, list(others), struck, front))
             patch.setattr(wiring, "removals", history[0].removals)
@@ -700,6 +700,27 @@ class TestEach:
                     history.look()
                     if operation[0] != "delete domain":
                         history.perform(1, 0, operation)
+                    history.finish()
+
+
+@pytest.mark.usefixtures("world")
+def test_a_batch_whose_group_goes_while_it_makes_what_is_missing_makes_it_together_or_not_at_all() -> None:
+    """A group goes at any moment of a batch that makes statistics in it and in another, and the process then dies at
+    any other: nothing that the batch has made is there without the rest.
+    """
+    batch = (
+        "batch",
+        [(ref, name, Method.ADD, Decimal(7), DAYS[0]) for ref, name in ((0, "v"), ("G", "w"), ("H", "y"))],
+    )
+    for gone in range(_POSITIONS):
+        for kind in (CRASH_AFTER, CRASH_BEFORE):
+            for dies in range(_POSITIONS + 3):
+                with _beginning() as history:
+                    history.perform(0, 0, ("update", ("H", "x", Method.SET, Decimal(1), DAYS[0]), None))
+                    history.others = [("delete group", "G")]
+                    history.faults.plan = [(gone, INTERLEAVE, False), (dies, kind, False)]
+                    history.perform(0, 0, (*batch, None))
+                    history.faults.plan = []
                     history.finish()
 
 

@@ -1,0 +1,220 @@
+"""Finds where the values of updates go, and makes the groups and statistics that are not there yet.
+
+What is missing is made in as few transactions as can hold it, and those that have nothing in common are sent side by
+side: a hundred new groups take four. What one transaction holds is made together or not at all.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.core import statistics
+from chalicelib.core.accounts import Scope
+from chalicelib.core.errors import CountlessError, NotFound, Unavailable, Uncertain
+from chalicelib.core.statistics import Group
+
+from . import calls
+from .calls import Cancelled, Item, Key
+from .groups import Groups, head, new
+from .lookup import Look, Place, Reference, Tables, missing
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_OF_A_GROUP = (calls.AT_ONCE - 2) // 2
+"""Statistics of one group that a transaction makes: each takes two members, and the group, if it is new, two more."""
+Member = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """What is made together, and the items that are there afterwards."""
+
+    members: list[Member] = field(default_factory=list)
+    items: dict[Key, Item] = field(default_factory=dict)
+
+    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Makes an item, which must not be there yet."""
+        self.members.append(new(key, attributes))
+        self.items[key] = {**key.words, **attributes}
+
+    def join(self, other: "_Transaction") -> None:
+        """Does this along with it."""
+        self.members += other.members
+        self.items |= other.items
+
+
+class Making:
+    """Makes groups and statistics for updates."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", tables: Tables, clock: Callable[[], float], groups: Groups) -> None:
+        self._dynamodb = dynamodb
+        self._tables = tables
+        self._clock = clock
+        self._groups = groups
+
+    def places(
+        self, scope: Scope, months: Mapping[Reference, str], look: Look | None = None
+    ) -> dict[Reference, Place | CountlessError]:
+        """Where the values of statistics go, made if they are not there; `months` are the newest that they will have.
+
+        What cannot be made, being called by an id, has an error in its place. `look` is what was read already.
+
+        Raises:
+            Unavailable: no value was written, though groups and statistics may have been made.
+        """
+        look = look or self._groups.look(scope)
+        for attempt in range(calls.TRIES):
+            found = look.places(months)
+            errors = {ref: _cannot_make(look, ref) for ref, place in found.items() if place is None}
+            makeable = {ref: months[ref] for ref, error in errors.items() if error is None}
+            if makeable and self._make(look, makeable):
+                found = look.places(months)  # reads nothing: the look was told
+                makeable = {}
+            if not makeable and self._open(scope, found, months):
+                return {ref: place or errors[ref] or NotFound("statistic") for ref, place in found.items()}
+            calls.pause(attempt + 1)
+            look = self._groups.look(scope)  # others make or delete the same
+        raise Unavailable("a statistic comes and goes")
+
+    # Months
+
+    def _open(self, scope: Scope, found: Mapping[Reference, Place | None], months: Mapping[Reference, str]) -> bool:
+        """Lets statistics know, before a value is written, of months newer than all that have values.
+
+        Returns whether all of them are still there.
+        """
+        later: dict[Key, str] = {}
+        for ref, place in found.items():
+            if place is not None and place.newest < months[ref]:
+                key = self._tables.statistic(scope, place.id)
+                later[key] = max(later.get(key, ""), months[ref])
+        members = [{"Update": _newest(key, month)} for key, month in later.items()]
+        if len(members) == 1:
+            return self._open_one(members[0]["Update"])
+        return self._all(
+            [_Transaction(members[at : at + calls.AT_ONCE]) for at in range(0, len(members), calls.AT_ONCE)]
+        )
+
+    def _open_one(self, words: Mapping[str, Any]) -> bool:
+        """The same for one: a transaction would cost twice as much."""
+        try:
+            calls.update(self._dynamodb, **words)
+        except Cancelled:
+            return False
+        except Uncertain as error:
+            raise Unavailable(str(error)) from error  # no value was written yet
+        return True
+
+    # Groups and statistics
+
+    def _make(self, look: Look, months: Mapping[Reference, str]) -> bool:
+        """Makes the statistics that are not there, and their groups; tells the look of them.
+
+        Returns False if others made or deleted some of it at the same time: looking again shows what is left to do.
+        """
+        owners: dict[str, Group] = {}
+        names: dict[str, dict[str, str]] = {}
+        missing: dict[str, Group] = {}
+        for ref, month in months.items():
+            owner = look.group(ref.group) or missing.get(ref.group)
+            if owner is None:
+                owner = missing[ref.group] = self._groups.draft(ref.group)
+            owners[owner.id] = owner
+            wanted = names.setdefault(owner.id, {})  # a group may be called by its name and by its id
+            wanted[ref.statistic] = max(wanted.get(ref.statistic, ""), month)
+        made = {owner.id for owner in missing.values()}
+        for wave in self._waves(look.scope, owners, names, made):
+            if not self._all(wave):
+                return False
+            for transaction in wave:
+                look.tell(transaction.items)
+        return True
+
+    def _waves(
+        self, scope: Scope, owners: Mapping[str, Group], names: Mapping[str, Mapping[str, str]], made: set[str]
+    ) -> Iterator[list[_Transaction]]:
+        """The transactions, as few as can be. Those of a wave write no item in common, as a group's number of
+        statistics would be, and none depends on another.
+        """
+        left = {number: list(wanted.items()) for number, wanted in names.items()}
+        first = True
+        while left:
+            wave = [_Transaction()]
+            for number, wanted in left.items():
+                part = self._part(scope, owners[number], dict(wanted[:_OF_A_GROUP]), made=first and number in made)
+                if len(wave[-1].members) + len(part.members) > calls.AT_ONCE:
+                    wave.append(_Transaction())
+                wave[-1].join(part)
+            yield wave
+            left = {number: wanted[_OF_A_GROUP:] for number, wanted in left.items() if len(wanted) > _OF_A_GROUP}
+            first = False
+
+    def _part(self, scope: Scope, owner: Group, months: Mapping[str, str], *, made: bool) -> _Transaction:
+        """Some statistics of a group, and the group itself if it is to be made."""
+        now, part = self._clock(), _Transaction()
+        if made:
+            part.put(self._tables.group_name(scope, owner.name), {"id": {"S": owner.id}})
+            part.put(self._tables.group(scope, owner.id), head(owner, len(months)))
+        else:
+            part.members.append(counted(self._tables.group(scope, owner.id), len(months)))
+        for name, month in months.items():
+            number = statistics.statistic_id(owner.id, now)
+            part.put(self._tables.statistic_name(scope, owner.id, name), {"id": {"S": number}})
+            part.put(
+                self._tables.statistic(scope, number),
+                {"name": {"S": name}, "created": {"N": str(int(now))}, "newest": {"S": month}},
+            )
+        return part
+
+    def _all(self, transactions: Sequence[_Transaction]) -> bool:
+        """Does all of these, side by side; whether nothing stood in the way of any."""
+        return all(calls.side_by_side([_done(self._dynamodb, one.members) for one in transactions]))
+
+
+def _done(client: "DynamoDBClient", members: Sequence[Member]) -> Callable[[], bool]:
+    """Does a transaction, and says whether nothing stood in its way."""
+
+    def do() -> bool:
+        try:
+            calls.transact(client, members)
+        except Cancelled:
+            return False  # also if it was done, and its answer lost: whatever it is, looking again shows it
+        return True
+
+    return do
+
+
+def _newest(key: Key, month: str) -> dict[str, Any]:
+    """An update that lets a statistic, which must be there, know of a newer month."""
+    return {
+        "TableName": key.table,
+        "Key": key.words,
+        "UpdateExpression": "SET #newest = :month",
+        "ConditionExpression": "attribute_exists(pk) AND (attribute_not_exists(#newest) OR #newest < :month)",
+        "ExpressionAttributeNames": {"#newest": "newest"},
+        "ExpressionAttributeValues": {":month": {"S": month}},
+    }
+
+
+def counted(group: Key, number: int) -> Member:
+    """The member of a transaction that changes how many statistics a group has, which must be there."""
+    return {
+        "Update": {
+            "TableName": group.table,
+            "Key": group.words,
+            "UpdateExpression": "ADD #statistics :number",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": {"#statistics": "statistics"},
+            "ExpressionAttributeValues": {":number": {"N": str(number)}},
+        }
+    }
+
+
+def _cannot_make(look: Look, ref: Reference) -> NotFound | None:
+    """Why a statistic that is not there cannot be made; None if it can."""
+    if not ref.group or statistics.is_statistic_id(ref.statistic):
+        return missing(ref, group_found=True)
+    if statistics.is_group_id(ref.group) and look.group(ref.group) is None:
+        return missing(ref, group_found=False)
+    return None
