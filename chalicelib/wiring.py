@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .aws.accounts import Accounts
     from .aws.domains import Domains
+    from .aws.drops import DynamoDrops
     from .aws.limits import Limiter
     from .aws.log import DynamoLog
     from .aws.queues import SqsFolds, SqsIngest, SqsWalks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .aws.users import Users
     from .core.breakdowns import Breakdowns
     from .core.caches import Kept
+    from .core.drops import Waiting
     from .core.exporting import Exporter
     from .core.exports import Exports, Ports
     from .core.folding import Folder
@@ -181,6 +183,23 @@ def rollups() -> "DynamoRollups":
     from .aws.rollups import DynamoRollups  # noqa: PLC0415
 
     return DynamoRollups(clients.dynamodb(), settings().rollups_table)
+
+
+@cache
+def drops() -> "DynamoDrops":
+    """How many page views were dropped."""
+    from .aws import clients  # noqa: PLC0415
+    from .aws.drops import DynamoDrops  # noqa: PLC0415
+
+    return DynamoDrops(clients.dynamodb(), clients.dynamodb_once(), settings().rollups_table)
+
+
+@cache
+def waiting_drops() -> "Waiting":
+    """What was dropped and is not told yet, in this process alone."""
+    from .core.drops import Waiting  # noqa: PLC0415
+
+    return Waiting()
 
 
 @cache

@@ -221,6 +221,7 @@ ENDPOINTS = [
     _pageviews("GET", "/api/v0/me", NOTHING, 200),
     _pageviews("POST", "/api/v0/count", Permission.COUNT, 202, _HITS),
     _pageviews("GET", "/api/v0/paths", Permission.STATS, 200),
+    _pageviews("GET", "/api/x/drops", Permission.STATS, 200),
     _pageviews("GET", "/api/v0/stats/total", Permission.STATS, 200),
     _pageviews("GET", "/api/v0/stats/hits", Permission.STATS, 200),
     _pageviews("GET", "/api/v0/stats/hits/{path_id}", Permission.STATS, 200, path_id="999999"),

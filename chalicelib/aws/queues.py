@@ -49,6 +49,17 @@ class SqsIngest:
         except (ClientError, BotoCoreError) as error:
             raise Unavailable("the queue did not take the request") from error
 
+    def tell(self, message: Message) -> None:
+        """Hands over a message that counts nothing and only tells of drops.
+
+        Raises:
+            Unavailable: it may or may not have arrived.
+        """
+        try:
+            self._sqs.send_message(QueueUrl=self._live, MessageBody=message.encode())
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("the queue did not take a message") from error
+
     def _body(self, message: Message) -> str:
         body = message.encode()
         if len(body) <= LARGEST:

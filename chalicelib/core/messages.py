@@ -64,6 +64,8 @@ class Message:
     bots: tuple[Bot, ...] = ()
     keyed: bool = False
     """Whether it was sent with a key, by somebody who may name things: not by a stranger's browser."""
+    dropped: tuple[tuple[int, str, int], ...] = ()
+    """What else was not counted: day from 1970, reason, how many."""
 
     @property
     def historic(self) -> bool:
@@ -81,6 +83,7 @@ class Message:
             "hits": list(zip(*self.hits, strict=True)),
             "bots": list(map(tuple, self.bots)),
             "keyed": self.keyed,
+            **({"dropped": self.dropped} if self.dropped else {}),
         }
         return base64.b64encode(zlib.compress(orjson.dumps(body), _LEVEL)).decode()
 
@@ -103,6 +106,7 @@ def decode(text: str) -> Message:
             hits=_hits(body["hits"]),
             bots=tuple(map(Bot._make, body["bots"])),
             keyed=bool(body.get("keyed")),
+            dropped=tuple((int(day), str(reason), int(count)) for day, reason, count in body.get("dropped", ())),
         )
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise Poison(f"not a message of ours: {type(error).__name__}") from error

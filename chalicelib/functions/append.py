@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import wiring
+from chalicelib.core import drops
 from chalicelib.core.errors import Poison
 from chalicelib.core.log import Appended, Foreseen
 from chalicelib.core.messages import BodyGone, Message
@@ -203,7 +204,10 @@ class _Append:
             # Some may be in the log already. They are recognised when they come again.
             logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})
             return _Done(stream, batch)
-        return _Done(stream, batch, appended, lost=0 if appended.sealed else _keep_bots(stream, messages))
+        if appended.sealed:
+            return _Done(stream, batch, appended)
+        _keep_drops(stream, messages)
+        return _Done(stream, batch, appended, lost=_keep_bots(stream, messages))
 
     def _tell(self, done: _Done) -> None:
         """Notes what became of the messages of a stream."""
@@ -278,6 +282,15 @@ def _keep_bots(stream: str, messages: list[Message]) -> int:
         logger.exception("bots could not be kept", extra={"stream": stream})
         return sum(len(message.bots) for message in messages)
     return 0
+
+
+def _keep_drops(stream: str, messages: list[Message]) -> None:
+    """Adds to the figures of what was not counted, once for all of these messages."""
+    try:
+        if found := drops.of(messages):
+            wiring.drops().add(stream, found)
+    except Exception:
+        logger.exception("drops could not be added up", extra={"stream": stream})
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

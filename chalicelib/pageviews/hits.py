@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from chalicelib.core import addresses
 from chalicelib.core.accounts import Collect, Site
+from chalicelib.core.drops import Reason
 from chalicelib.core.errors import Invalid
 from chalicelib.core.events import Bot, Hit
 from chalicelib.core.salts import Salts
@@ -28,9 +29,9 @@ Locate = Callable[[str], str]
 
 
 class Dropped(NamedTuple):
-    """A view that is silently not counted, and why: `address`, `spam` or `path`."""
+    """A view that is silently not counted, and why."""
 
-    reason: str
+    reason: Reason
     header: str = ""
     """What the `X-Goatcounter` header says about it, if anything."""
 
@@ -46,7 +47,7 @@ Outcome = Hit | Bot | Dropped | Refused
 
 @dataclass(slots=True)
 class Accepted:
-    """What became of a batch. Each hit of it stands in exactly one of the five."""
+    """What became of a batch. Each hit of it stands in `hits`, `errors` or `uncounted`."""
 
     hits: list[Hit] = field(default_factory=list)
     bots: list[Bot] = field(default_factory=list)
@@ -54,8 +55,17 @@ class Accepted:
     """Zero-based indexes of hits that the site's list of ignored addresses keeps out."""
     errors: dict[int, str] = field(default_factory=dict)
     """By zero-based index, what is wrong with a hit."""
-    dropped: dict[str, int] = field(default_factory=dict)
-    """How many were dropped silently, by reason."""
+    uncounted: dict[Reason, list[int]] = field(default_factory=dict)
+    """The zero-based indexes of hits that are valid and not counted, by reason: also of what is filtered, and bots'."""
+
+    @property
+    def dropped(self) -> dict[Reason, int]:
+        """How many hits became neither hit nor bot, by reason."""
+        return {reason: len(places) for reason, places in self.uncounted.items() if reason is not Reason.ROBOT}
+
+    def drop(self, index: int, reason: Reason) -> None:
+        """Notes that a hit is not counted."""
+        self.uncounted.setdefault(reason, []).append(index)
 
 
 def accept_batch(  # noqa: PLR0913 - as below
@@ -76,6 +86,7 @@ def accept_batch(  # noqa: PLR0913 - as below
         ip = one_form(sent.ip)
         if ip in ignored:
             accepted.filtered.append(index)
+            accepted.drop(index, Reason.ADDRESS)
             continue
         raw = sent if ip == sent.ip else sent._replace(ip=ip)
         match pipeline.run(raw, _code(raw)):
@@ -83,8 +94,9 @@ def accept_batch(  # noqa: PLR0913 - as below
                 accepted.hits.append(hit)
             case Bot() as bot:
                 accepted.bots.append(bot)
+                accepted.drop(index, Reason.ROBOT)
             case Dropped(reason):
-                accepted.dropped[reason] = accepted.dropped.get(reason, 0) + 1
+                accepted.drop(index, reason)
             case Refused(message):
                 accepted.errors[index] = message
     return accepted
@@ -111,7 +123,7 @@ def accept_pixel(  # noqa: PLR0913 - the request's parts, each by its name
     """
     ip = addresses.one_form(ip)
     if header := ignored_address(site, ip):
-        return Dropped("address", header)
+        return Dropped(Reason.ADDRESS, header)
     if 1 <= view.bot < bots.FIRST_SCRIPTED:
         raise Invalid(f"wrong value: b={view.bot}")
     if len(view.path.encode("utf-8", "replace")) > MAX_PATH:
@@ -184,10 +196,10 @@ class _Pipeline:
             return Refused(_faults(raw, path, referrer.text, at - self._now))
         if code:
             return Bot(path, floor(at), code, raw.user_agent)
-        if raw.ref and self._spams(referrers.host(raw.ref)):
-            return Dropped("spam")
+        if raw.ref and self._spams(host := referrers.host(raw.ref)):
+            return Dropped(Reason.LOCALHOST if spam.is_local(host) else Reason.SPAM)
         if paths.ignored(path):
-            return Dropped("path")
+            return Dropped(Reason.PATH)
         browser, system = agents.read(raw.user_agent) if self._agents else (None, None)
         session, previous = NOBODY if own or not self._sessions else self._session(raw)
         return Hit(

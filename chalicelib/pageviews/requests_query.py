@@ -119,6 +119,16 @@ def hits_query(query: Query, now: float, zone: Zone) -> HitsQuery:
     )
 
 
+def drops_query(query: Query, now: float) -> tuple[int, int]:
+    """The days in UTC, from 1970, that `GET /api/x/drops` is asked for, both included.
+
+    Raises:
+        Invalid: as `total_query`.
+    """
+    when = _Given(query, ("start", "end")).range(now, lambda _: 0)
+    return when.days
+
+
 def refs_query(query: Query, now: float, zone: Zone) -> RefsQuery:
     """What `GET /stats/hits/{path_id}` is asked for.
 

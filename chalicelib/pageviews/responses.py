@@ -23,7 +23,7 @@ from chalicelib.core.errors import (
 )
 from chalicelib.core.keys import ONLY_ADMINS, Key
 from chalicelib.core.limits import duration
-from chalicelib.core.periods import time_text
+from chalicelib.core.periods import day_text, time_text
 
 from . import user_settings
 
@@ -217,6 +217,18 @@ def hits(found: HitLists) -> dict[str, Any]:
         ],
         "total": found.total,
         "more": found.more,
+    }
+
+
+def dropped(found: Mapping[tuple[int, str], int]) -> dict[str, Any]:
+    """The body of `GET /api/x/drops`: each day of UTC on which something was dropped, with how many and why."""
+    days: dict[int, dict[str, int]] = {}
+    for (day, reason), count in sorted(found.items()):
+        days.setdefault(day, {})[reason] = count
+    return {
+        "drops": [
+            {"day": day_text(day), "total": sum(reasons.values()), "reasons": reasons} for day, reasons in days.items()
+        ]
     }
 
 

@@ -14,7 +14,12 @@ Spams = Callable[[str], bool]
 
 _SHIPPED = Path(__file__).parent / "data" / "spammers.txt"
 _HOST = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}")
-_ALWAYS = frozenset({"localhost"})
+_LOCAL = "localhost"
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is the very machine of whoever names it."""
+    return host == _LOCAL or host.endswith(f".{_LOCAL}")
 
 
 @cache
@@ -43,7 +48,7 @@ def among(hosts: Hosts) -> Spams:
 
     def spams(host: str) -> bool:
         while host:
-            if host in hosts or host in _ALWAYS:
+            if host in hosts or host == _LOCAL:
                 return True
             host = host.partition(".")[2]
         return False

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, NamedTuple, NotRequired, Self, TypedDict
 
 import httpx
@@ -106,6 +106,8 @@ class Counted(NamedTuple):
     repeated: bool = False
     """Whether the service had taken the same hits with the same idempotency key before this call: nothing of them
     counts again."""
+    uncounted: Mapping[str, int] = MappingProxyType({})
+    """How many were accepted and are not counted, by reason: `robot`, `spam`, `localhost`, `ignored path`."""
 
 
 class Wait(NamedTuple):
@@ -189,11 +191,11 @@ class PageViews:
         answer = self._request("POST", "count", content=body, headers=headers)
         repeated = _was_taken(answer)
         if answer.is_success:
-            return Counted(_positions(answer), {}, repeated)
+            return Counted(_positions(answer), {}, repeated, _uncounted(answer))
         refused = _refused_hits(answer)
         if refused is None or any(position >= len(hits) for position in refused):
             raise _refusal(answer)
-        return Counted(_positions(answer), refused, repeated)
+        return Counted(_positions(answer), refused, repeated, _uncounted(answer))
 
     def me(self) -> dict[str, Any]:
         """Who the token belongs to and what it may do: keys `user` and `token`."""
@@ -357,6 +359,18 @@ def _positions(answer: httpx.Response) -> frozenset[int]:
     """The hits that the service filtered, by their position in the request."""
     header = answer.headers.get("X-Goatcounter-Filter", "")
     return frozenset(int(word) for word in header.replace(",", " ").split() if word.isdigit())
+
+
+def _uncounted(answer: httpx.Response) -> dict[str, int]:
+    """How many hits the service accepted and does not count, by its reason; those that it filtered are not among them.
+
+    The header reads `not counted: robot: 0, 3; spam: 7`.
+    """
+    said = answer.headers.get("X-Countless", "").partition("not counted: ")[2]
+    parts = (part.rpartition(": ") for part in said.split(";"))
+    found = {reason.strip(): len(places.split(",")) for reason, _, places in parts if reason}
+    found.pop("ignored address", None)
+    return found
 
 
 def _refused_hits(answer: httpx.Response) -> dict[int, str] | None:

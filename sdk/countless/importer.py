@@ -51,6 +51,8 @@ class Report:
     """Taken by the service, which recognises robots and referrer spam among them and does not count those."""
     repeated: int = 0
     """Of those, in batches that the service had taken before: they count once."""
+    uncounted: Counter[str] = field(default_factory=Counter)
+    """Of those accepted, what the service does not count, by its reason."""
     ignored: int = 0
     """Dropped by the service because the site ignores their address."""
     refused: int = 0
@@ -170,6 +172,7 @@ class Importer:
         self.report.ignored += len(counted.filtered)
         self.report.refused += len(counted.refused)
         self.report.accepted += accepted
+        self.report.uncounted.update(counted.uncounted)
         self.report.repeated += accepted if counted.repeated else 0
         for position, message in sorted(counted.refused.items()):
             self.on_remark(Remark(batch[position].file, batch[position].line, message))

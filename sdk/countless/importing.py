@@ -332,6 +332,7 @@ def as_text(report: Report, seconds: float) -> str:
         ("accepted", report.accepted),
         ("of these new", report.accepted - report.repeated if report.repeated else 0),
         ("of these counted before, and not again", report.repeated),
+        *((f"of these not counted: {reason}", count) for reason, count in report.uncounted.most_common()),
         ("ignored by the site's settings", report.ignored),
         ("refused", report.refused),
     ]

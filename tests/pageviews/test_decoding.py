@@ -274,8 +274,9 @@ def process(body: bytes) -> None:
 
 def _process(batch: CountBatch) -> str:
     accepted = hits.accept_batch(batch, SITE, now=1e9, salts=SALTS, locate=lambda _address: "")
-    counted = len(accepted.hits) + len(accepted.bots) + len(accepted.filtered) + len(accepted.errors)
-    assert counted + sum(accepted.dropped.values()) == len(batch.hits)
+    uncounted = [place for places in accepted.uncounted.values() for place in places]
+    assert len(accepted.hits) + len(accepted.errors) + len(uncounted) == len(batch.hits)
+    assert len(set(uncounted)) == len(uncounted) >= len(accepted.bots) + len(accepted.filtered)
     for hit in accepted.hits:
         json.dumps(hit, allow_nan=False, ensure_ascii=False).encode()
         assert "\0" not in "".join(value for value in hit if isinstance(value, str))

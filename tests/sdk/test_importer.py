@@ -259,7 +259,8 @@ def test_the_window_is_waited_for_before_it_is_used_up(site: Site, log: Path) ->
 
 def test_refused_lines_are_shown_by_their_number_and_the_rest_counts(site: Site, log: Path) -> None:
     refused = {"errors": {"3": "path: must be UTF-8.", "499": "created_at: in the future."}}
-    site.answer = lambda _hits: httpx.Response(400, json=refused, headers={"X-Goatcounter-Filter": "0, 4"})
+    said = {"X-Goatcounter-Filter": "0, 4", "X-Countless": "not counted: robot: 1, 2; ignored address: 0, 4; spam: 7"}
+    site.answer = lambda _hits: httpx.Response(400, json=refused, headers=said)
     result = run(str(log))
     assert result.exit_code == 3
     assert result.stderr.splitlines() == [
@@ -273,6 +274,8 @@ def test_refused_lines_are_shown_by_their_number_and_the_rest_counts(site: Site,
         "left out: a part of a page, a feed or a robot's file": 1000,
         "sent": 1000,
         "accepted": 992,
+        "of these not counted: robot": 4,
+        "of these not counted: spam": 2,
         "ignored by the site's settings": 4,
         "refused": 4,
     }

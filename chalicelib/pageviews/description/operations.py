@@ -148,6 +148,12 @@ def _answered(answer: _Answer) -> dict[str, Any]:
     return {**said, "headers": {**_LIMIT_HEADERS, **answer.headers}}
 
 
+_UNCOUNTED = {
+    "X-Countless": {
+        "type": "string",
+        "description": "Why it is not counted: `not counted: robot`; of a batch, which: `not counted: robot: 0, 3`.",
+    }
+}
 _FILE = {"type": "file"}
 _DISPOSITION = {"Content-Disposition": {"type": "string", "description": "The file's name."}}
 _PIXEL = [
@@ -164,9 +170,9 @@ _PIXEL = [
 
 
 def _pixel(method: str) -> dict[str, Any]:
-    reason = {"X-Goatcounter": {"type": "string", "description": "Why it was not counted."}}
+    reason = {"X-Goatcounter": {"type": "string", "description": "What is wrong with it."}}
     answers = {
-        "200": "Taken. Robots are not counted, which the answer does not say.",
+        "200": "Taken. If it is not counted, the header says why.",
         "202": "Not counted: the address is one that the site ignores.",
         "400": "Something is wrong with the parameters: the header says what.",
     }
@@ -174,7 +180,7 @@ def _pixel(method: str) -> dict[str, Any]:
         status: {
             "description": what,
             "schema": _FILE,
-            "headers": {**_LIMIT_HEADERS, **({} if status == "200" else reason)},
+            "headers": {**_LIMIT_HEADERS, **_UNCOUNTED, **({} if status == "200" else reason)},
         }
         for status, what in answers.items()
     }
@@ -237,7 +243,10 @@ _COUNT = _operation(
         202: _Answer(
             "Accepted, whole; they are in the figures within seconds.",
             ref("Accepted"),
-            {"X-Goatcounter-Filter": {"type": "string", "description": "Which `hits` the filter left out: `0, 4`."}},
+            {
+                "X-Goatcounter-Filter": {"type": "string", "description": "Which `hits` the filter left out: `0, 4`."},
+                **_UNCOUNTED,
+            },
         )
     },
     permission=Permission.COUNT,
@@ -322,6 +331,17 @@ PATHS: dict[str, dict[str, Any]] = {
             ],
             description="Whoever has the link needs no key. It holds for as long as the file is kept.",
             refusals={403: "The link does not hold, or not any more."},
+        )
+    },
+    "/api/x/drops": {
+        "get": _operation(
+            "Statistics",
+            "drops",
+            "Page views that were taken and not counted, by day and reason",
+            {200: _Answer("The days on which there were any, for ninety days.", ref("Drops"))},
+            permission=Permission.STATS,
+            parameters=[_START, _END],
+            description="Days are those of UTC. What is sent or delivered again is in these figures again.",
         )
     },
     "/api/v0/me": {

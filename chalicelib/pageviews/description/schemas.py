@@ -335,9 +335,22 @@ DEFINITIONS: dict[str, Schema] = {
             "total": _count("Visits in the range, events included."),
             "total_events": _count("How many of them are events."),
             "total_utc": _count(
-                "Visits on the same days in UTC: what shares of browsers, systems and the like are of."
+                "Visits between the same times in UTC: what shares of browsers, systems and the like are of."
             ),
             "stats": rows(ref("Day"), "Each day of the range."),
+        }
+    ),
+    "Drops": closed({"drops": rows(ref("DayOfDrops"))}),
+    "DayOfDrops": closed(
+        {
+            "day": text(format="date"),
+            "total": _count("Page views that were not counted."),
+            "reasons": {
+                "type": "object",
+                "description": "How many, by reason: `robot`, `ignored address`, `spam`, `localhost`, `ignored path`, "
+                "`prefetch`, `limit`, `invalid`.",
+                "additionalProperties": {"type": "integer", "minimum": 1},
+            },
         }
     ),
     "Hits": closed(

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import web, wiring
 from chalicelib.core.accounts import Permission
 from chalicelib.pageviews import responses
-from chalicelib.pageviews.requests_query import breakdown_query, hits_query, paths_query, refs_query, total_query
+from chalicelib.pageviews.requests_query import (
+    breakdown_query,
+    drops_query,
+    hits_query,
+    paths_query,
+    refs_query,
+    total_query,
+)
 from chalicelib.pageviews.responses import Said
 
 from .surface import LIMITS, api
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
 
 _help = api.path("/api", limits=LIMITS)
 _me = api.path("/api/v0/me", limits=LIMITS)
+_drops = api.path("/api/x/drops", limits=LIMITS)
 _paths = api.path("/api/v0/paths", limits=LIMITS)
 _total = api.path("/api/v0/stats/total", limits=LIMITS)
 _hits = api.path("/api/v0/stats/hits", limits=LIMITS)
@@ -67,6 +75,13 @@ def list_hits(request: web.Request, caller: web.Caller) -> Said:
         group=asked.group,
     )
     return _large(request, responses.hits(found))
+
+
+@_drops.keyed("GET", permission=Permission.STATS)
+def show_drops(request: web.Request, caller: web.Caller) -> Said:
+    """How many page views were taken and not counted: by day, and why."""
+    first, last = drops_query(request.query, wiring.now())
+    return responses.said(responses.dropped(wiring.drops().read(caller.site.stream, first, last)))
 
 
 def _is_page(request: web.Request) -> None:
