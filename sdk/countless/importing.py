@@ -36,7 +36,7 @@ FIRST_PATIENCE = 30.0
 _STEP = 500
 """Lines between two looks at the progress bar."""
 
-_DIFFERENT = 20
+_DIFFERENT = 10
 """From so many page views on it is worth a word that nearly all come from one address, …"""
 _NEARLY_ALL = 0.9
 """… which is this part of them."""

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,4 +114,5 @@ def opened(name: str) -> Iterator[Source]:
         yield Source("standard input", sys.stdin.buffer)
         return
     with Path(name).open("rb") as file:
-        yield Source(name, file, os.fstat(file.fileno()).st_size)
+        found = os.fstat(file.fileno())
+        yield Source(name, file, found.st_size if stat.S_ISREG(found.st_mode) else None)

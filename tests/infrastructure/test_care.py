@@ -116,7 +116,7 @@ def test_a_visitor_is_erased_by_browser_and_address_or_by_session() -> None:
         PAGE._replace(path="/c", session=by_name[0]),
     )
     assert run("erase", "--user-agent", "Mozilla", "--ip", "192.0.2.2", "--yes").output == "0 events removed\n"
-    assert run("erase", "--user-agent", "Mozilla", "--ip", "192.0.2.1", "--yes").output == "2 events removed\n"
+    assert run("erase", "--user-agent", "Mozilla", "--ip", "::ffff:192.0.2.1", "--yes").output == "2 events removed\n"
     assert run("erase", "--session", "customer 7", "--yes").output == "1 event removed\n"
     assert listed() == ["/"]
 

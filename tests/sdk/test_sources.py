@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import os
 import random
 import sys
+import threading
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -27,6 +29,17 @@ def test_a_log_is_read_plain_or_packed_whatever_its_name(tmp_path: Path, *, pack
     with opened(str(path)) as found:
         assert list(found) == [b"a", b"b"]
         assert found.position() == found.size == path.stat().st_size
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(b"a\nb\n"),))
+    writer.start()
+    with opened(str(pipe)) as found:
+        assert list(found) == [b"a", b"b"]
+        assert (found.size, found.position()) == (None, 0)
+    writer.join()
 
 
 @pytest.mark.parametrize("packed", [False, True])
