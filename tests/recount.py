@@ -166,7 +166,7 @@ def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset(), *, by_
         text, scheme, campaign = origin(view)
         campaign = campaigns.setdefault(campaign.lower(), campaign)
         text = known.setdefault((text.lower(), scheme), text)
-        if view.user_agent and view.address:
+        if view.user_agent or view.address:
             key = view.user_agent, view.address
             last, seen = sessions.get(key, (view.at, set()))
             if abs(view.at - last) > SESSION:
@@ -296,7 +296,9 @@ def dropped(view: View, path: str, spammers: frozenset[str]) -> str:
 
 @cache
 def is_robot(agent: str) -> bool:
-    """Section 7.6, in its order: too short, people, an address, libraries, known robots, robot words."""
+    """Section 7.6, in its order: people, too short, an address, libraries, known robots, robot words."""
+    if re.search(r"^(Lynx|E?Links|w3m)[ /]|^Reeder/", agent):
+        return False
     if len(agent.encode()) < 10 or " " not in agent or "/" not in agent:
         return True
     if re.search("cubot|studobrowser", agent, re.IGNORECASE):

@@ -90,8 +90,11 @@ def test_sessions_slide_on_the_times_of_their_hits(times: list[str], visits: int
     assert recount(line_of(time) for time in times).total == visits
 
 
-def test_without_browser_or_address_each_view_is_a_visit() -> None:
-    assert recount([line_of(agent="-")] * 3 + [line_of(address="-")] * 3).total == 6
+def test_browser_or_address_alone_tell_visitors_apart() -> None:
+    """Without both, each view is a visit."""
+    lines = [line_of(agent="-"), line_of(address="-"), line_of(address="192.0.2.2", agent="-")]
+    assert recount(lines * 2).total == 3
+    assert recount([line_of(address="-", agent="-")] * 3).total == 3
 
 
 def test_other_hits_keep_a_session_alive() -> None:
