@@ -397,6 +397,7 @@ def browser_of(agent: str, system: str) -> tuple[str, str]:
 
 
 BROWSERS = [
+    *((f"{name} (", name, rf"{name} \((\d+)\.(\d+)") for name in ("ELinks", "Links")),
     ("MSIE ", "Internet Explorer", r"MSIE (\d+)"),
     ("Trident/", "Internet Explorer", r"rv:(11)"),
     *(
@@ -436,6 +437,8 @@ SYSTEMS = [
 @cache
 def system_of(agent: str) -> tuple[str, str]:
     """Section 7.4, systems: name and version."""
+    if "CFNetwork/672." in agent:  # apps name the system's library
+        return "iOS", "7.0"
     for mark, name, pattern in SYSTEMS:
         if mark in agent:
             found = version(agent, pattern)

@@ -72,9 +72,7 @@ def test_lines_end_as_they_may_and_begin_after_what_is_no_text(content: bytes, l
     assert list(source(content)) == list(source(gzip.compress(content, 1))) == lines
 
 
-@given(
-    st.lists(st.binary(max_size=5).map(lambda text: text.translate(None, b"\0\r\n\xef\xbb\xbf\xfe\xff")), min_size=1)
-)
+@given(st.lists(st.text("ab ä\x85\u2028", max_size=5).map(str.encode), min_size=1))
 def test_lines_are_those_between_ends(lines: list[bytes]) -> None:
     content = b"".join(line + random.choice([b"\n", b"\r\n", b"\r"]) + b"" for line in [*lines, b"z"])
     joined = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
