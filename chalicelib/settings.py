@@ -69,8 +69,8 @@ class Settings:
     mail_from: str = ""
     """`COUNTLESS_MAIL_FROM`: whom mails are from, `reports@example.com` or `Reports <reports@example.com>`."""
     edge_secret: str = field(default="", repr=False)
-    """`COUNTLESS_EDGE_SECRET`: what the CDN's function proves itself with; empty if there is no CDN to
-    believe.
+    """`COUNTLESS_EDGE_SECRET`: what the CDN's function proves itself with, or two by comma while one takes the other's
+    place; empty if it is the secret `edge` of the parameters, or there is no CDN to believe.
     """
     geo_database: str = ""
     """`COUNTLESS_GEO_DATABASE`: path of an mmdb file, of countries or cities, that places addresses; empty for the
@@ -84,6 +84,11 @@ class Settings:
     """`COUNTLESS_CLOUD_RANGES`: such an address of a list of clouds' networks, `192.0.2.0/24 hetzner` in each line,
     whose page views are bots' at `/count`; empty for none.
     """
+
+    @property
+    def edge_secrets(self) -> tuple[str, ...]:
+        """What `edge_secret` holds: one, or two of which either is accepted."""
+        return tuple(part for part in self.edge_secret.split(",") if part)
 
 
 def read(environment: Mapping[str, str]) -> Settings:

@@ -98,7 +98,7 @@ def limiter() -> "Limiter":
     """Who has used up how much of which window."""
     from .aws.limits import Limiter  # noqa: PLC0415
 
-    return Limiter(settings(), lambda: secrets().own().server, _clock)
+    return Limiter(settings(), lambda: secrets().server()[0], _clock)
 
 
 @cache

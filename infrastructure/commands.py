@@ -15,6 +15,7 @@ from infrastructure.care import erase, paths
 from infrastructure.keys import keys, limits_named
 from infrastructure.mail import mail
 from infrastructure.reaching import at_aws, reaching
+from infrastructure.rotate import secrets
 from infrastructure.sites import sites
 from infrastructure.users import users
 
@@ -117,4 +118,4 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
             say(f"{name}: {moved} messages moved")
 
 
-COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail, paths, erase]
+COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail, paths, erase, secrets]

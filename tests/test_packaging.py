@@ -87,6 +87,7 @@ def test_every_function_is_packaged(resources: dict[str, Any]) -> None:
         "Remove": "chalicelib.functions.remove.remove",
         "Retain": "chalicelib.functions.redact.retain",
         "RotateSalts": "chalicelib.functions.schedules.rotate_salts",
+        "RotateSecrets": "chalicelib.functions.schedules.rotate_secrets",
         "SendReports": "chalicelib.functions.reports.send_reports",
         "Sweep": "chalicelib.functions.schedules.sweep",
         "Walk": "chalicelib.functions.walks.walk",

@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 from chalice.app import Blueprint, Chalice
 
 from chalicelib import observability, web, wiring
+from chalicelib.aws.secrets import edge_text
 from chalicelib.aws.tables import AccountDocument, UserDocument
 from chalicelib.core.errors import (
     BrokenLog,
@@ -84,7 +85,7 @@ def test_limiter_key_and_site_take_three_calls_and_one_once_they_are_known(front
     person = settle(front)
     wiring.accounts().note_use(wiring.accounts().key(person.token))
     wiring.accounts.cache_clear()
-    wiring.secrets().own()
+    wiring.secrets().server()
     sent.clear()
     for _ in range(3):
         assert person.get("/api/v0/me").status == 200
@@ -310,6 +311,33 @@ def test_the_cdns_function_is_believed_if_it_knows_the_secret(behind_cdn: None) 
     assert behind_cdn is None
     request = web.read(event({**EDGE, **FORGED, "X-Countless-Edge": SECRET}), {})
     assert (request.address, request.host, request.country) == ("203.0.113.5", "stats.example.com", "NL")
+
+
+def test_either_of_two_secrets_is_believed_while_one_takes_the_others_place(
+    world: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the settings, and those of the parameters, which rotate."""
+    assert world
+    told = replace(wiring.settings(), edge_secret=f"{SECRET},{SECRET} too")
+    monkeypatch.setattr(wiring, "settings", lambda: told)
+    kept = edge_text(wiring.secrets().versions("edge").newest.secret)
+    for given, believed in ((SECRET, True), (f"{SECRET} too", True), (kept, True), (told.edge_secret, False)):
+        request = web.read(event({**EDGE, "X-Countless-Edge": given}), {})
+        assert request.address == ("203.0.113.5" if believed else "192.0.2.1")
+
+
+def test_while_nobody_can_say_whether_it_is_the_cdn_nothing_is_taken(
+    app: Chalice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its visitors would all be one."""
+
+    def unavailable(_: str) -> bool:
+        raise Unavailable("parameters")
+
+    monkeypatch.setattr(wiring.secrets(), "edge", unavailable)
+    reply = FrontDoor(app).get("/count?p=/x", headers={"x-countless-edge": "somebody's"})
+    assert reply.status == 503
+    assert FrontDoor(app).get("/status").status == 200
 
 
 @pytest.mark.parametrize("edge", [{}, {"X-Countless-Edge": ""}, {"X-Countless-Edge": "a guess"}])

@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 _EXPIRES = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
@@ -14,15 +14,17 @@ def sign(key: bytes, path: str, expires: int) -> str:
     return f"expires={expires}&signature={_signature(key, path, str(expires))}"
 
 
-def holds(key: bytes, path: str, query: Mapping[str, str], now: float) -> bool:
-    """Whether a query that came with a path is one that `sign` made for this very path, and its time is not up.
+def holds(keys: Iterable[bytes], path: str, query: Mapping[str, str], now: float) -> bool:
+    """Whether a query that came with a path is one that `sign` made for this very path with one of these keys, and its
+    time is not up.
 
     Takes as long for a signature that is nearly right as for one that is not.
     """
     expires, signature = query.get("expires", ""), query.get("signature", "")
     if not _EXPIRES.fullmatch(expires) or not _SIGNATURE.fullmatch(signature):
         return False
-    return hmac.compare_digest(_signature(key, path, expires), signature) and now < int(expires)
+    good = [hmac.compare_digest(_signature(key, path, expires), signature) for key in keys]
+    return any(good) and now < int(expires)
 
 
 def _signature(key: bytes, path: str, expires: str) -> str:

@@ -105,7 +105,7 @@ def _look_after(roster: Roster, user: User, mailer: Mailer, sender: Mailbox, lat
 def _stop(user: User) -> str:
     """The link that ends the user's reports, where the settings say where that would lead."""
     url = wiring.settings().url
-    return stopping.link(wiring.secrets().own().signing, url, user, wiring.now()) if url else ""
+    return stopping.link(wiring.secrets().signing()[0], url, user, wiring.now()) if url else ""
 
 
 def _send(mail: Mail, user: User, claim: str, mailer: Mailer, late: Callable[[], bool]) -> None:

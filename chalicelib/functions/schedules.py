@@ -2,6 +2,7 @@
 
 sweep           daily at 00:30 UTC    asks for a sweep of every site's stream
 rotate_salts    hourly                gives the session keys a new salt once a day
+rotate_secrets  daily at 04:20 UTC    makes new versions of the other secrets, and removes those that are done with
 expire_exports  hourly                removes the files whose day is over, and asks again for exports that lie idle
 ask_removals    hourly                asks for removals whose messages were lost
 refresh_lists   daily at 03:10 UTC    fetches the operator's lists of spammers and of clouds, if there are any
@@ -12,6 +13,7 @@ import time
 from chalice.app import Blueprint, CloudWatchEvent, Cron, Rate
 
 from chalicelib import wiring
+from chalicelib.core import rotation
 from chalicelib.core.errors import Damaged, Unavailable
 from chalicelib.observability import event_function, failed
 from chalicelib.pageviews import clouds, spam
@@ -33,6 +35,23 @@ def sweep(event: CloudWatchEvent) -> None:
 def rotate_salts(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
     """Rotates the salts if they are a day old; asking more often makes up for a missed time."""
     wiring.secrets().rotate(int(time.time()))
+
+
+@blueprint.schedule(Cron(20, 4, "*", "*", "?", "*"), name="rotate_secrets")
+@event_function
+def rotate_secrets(event: CloudWatchEvent) -> None:  # noqa: ARG001 - Lambda hands it over
+    """Rotates each secret if it is old enough. One that cannot be rotated now keeps no other from it; then this fails,
+    so that somebody learns of it.
+    """
+    broken: list[Exception] = []
+    for name in rotation.RULES:
+        try:
+            wiring.secrets().renew(name)
+        except Unavailable as error:
+            failed("a secret could not be rotated", error, secret=name)
+            broken.append(error)
+    if broken:
+        raise broken[0]
 
 
 @blueprint.schedule(Rate(1, unit=Rate.HOURS), name="ask_removals")

@@ -1,6 +1,6 @@
 """Links by which whoever gets reports by mail stops them, without signing in (RFC 2369, RFC 8058)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from chalicelib.core import links
 from chalicelib.core.accounts import User
@@ -34,9 +34,9 @@ def link(key: bytes, base: str, user: User, now: float) -> str:
     return f"{base.rstrip('/')}{path}?{links.sign(key, path, int(now) + _LASTING)}"
 
 
-def holds(key: bytes, account: str, user: str, query: Mapping[str, str], now: float) -> bool:
+def holds(keys: Iterable[bytes], account: str, user: str, query: Mapping[str, str], now: float) -> bool:
     """Whether a link is one that was made for this very user, and is still good."""
-    return links.holds(key, _path(account, user), query, now)
+    return links.holds(keys, _path(account, user), query, now)
 
 
 def headers(link: str) -> dict[str, str]:

@@ -188,6 +188,8 @@ class Surface(Generic[C]):
         method = _method(event)
         try:
             request = read(event, parameters)
+        except Unavailable as error:
+            return response(self.words.unexpected(503, observability.failed("unavailable", error)))
         except Exception as error:
             return response(self.words.unexpected(500, observability.failed("unreadable request", error)), {}, method)
         try:

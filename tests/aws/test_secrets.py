@@ -22,18 +22,18 @@ def test_whoever_makes_them_first_wins(world: World) -> None:
     assert world
     one, other = (Secrets(Settings(secrets="/made-once")) for _ in range(2))
     one.ensure()
-    before = (one.own(), one.salts())
+    before = (one.signing(), one.server(), one.versions("edge"), one.salts())
     other.ensure()
     one.ensure()
-    assert (other.own(), other.salts()) == before
-    assert before[0].signing != before[0].server
+    assert (other.signing(), other.server(), other.versions("edge"), other.salts()) == before
+    assert len({*before[0], *before[1], before[2].newest.secret}) == 3
 
 
 def test_they_are_stored_encrypted(world: World) -> None:
     Secrets(Settings(secrets="/encrypted")).ensure()
     ssm = world.session.client("ssm")
-    found = ssm.get_parameters_by_path(Path="/encrypted")["Parameters"]
-    assert [parameter["Type"] for parameter in found] == ["SecureString", "SecureString"]
+    found = ssm.get_parameters_by_path(Path="/encrypted", Recursive=True)["Parameters"]
+    assert [parameter["Type"] for parameter in found] == ["SecureString"] * 4
 
 
 def test_without_them_there_is_no_service(world: World) -> None:
@@ -68,13 +68,13 @@ def test_what_does_not_rotate_outlives_an_outage_of_the_parameters(
     clock = Clock()
     secrets = Secrets(Settings(secrets="/outage"), clock)
     secrets.ensure()
-    before = secrets.own()
+    before = secrets.signing()
     clock.now += 2 * REMEMBERED
 
     def dead(*_: object) -> None:
         raise ConnectTimeoutError(endpoint_url="https://ssm")
 
     monkeypatch.setattr(BaseClient, "_make_api_call", dead)
-    assert secrets.own() == before
+    assert secrets.signing() == before
     with pytest.raises(Unavailable):
         secrets.salts()

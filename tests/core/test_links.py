@@ -15,15 +15,15 @@ def query(text: str) -> dict[str, str]:
 
 def test_a_link_opens_its_path_until_its_time_is_up() -> None:
     given = query(sign(KEY, PATH, NOW + 60))
-    assert holds(KEY, PATH, given, NOW)
-    assert holds(KEY, PATH, given, NOW + 59.9)
-    assert not holds(KEY, PATH, given, NOW + 60)
+    assert holds([KEY], PATH, given, NOW)
+    assert holds([KEY], PATH, given, NOW + 59.9)
+    assert not holds([KEY], PATH, given, NOW + 60)
 
 
 def test_a_link_opens_no_other_path_and_no_other_deployment() -> None:
     given = query(sign(KEY, PATH, NOW + 60))
-    assert not holds(KEY, PATH.replace("exp_1", "exp_2"), given, NOW)
-    assert not holds(b"o" * 32, PATH, given, NOW)
+    assert not holds([KEY], PATH.replace("exp_1", "exp_2"), given, NOW)
+    assert not holds([b"o" * 32], PATH, given, NOW)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_a_link_opens_no_other_path_and_no_other_deployment() -> None:
     ],
 )
 def test_a_link_that_was_changed_opens_nothing(change: dict[str, str]) -> None:
-    assert not holds(KEY, PATH, query(sign(KEY, PATH, NOW + 60)) | change, NOW)
+    assert not holds([KEY], PATH, query(sign(KEY, PATH, NOW + 60)) | change, NOW)
 
 
 def test_a_request_without_a_link_opens_nothing() -> None:
-    assert not holds(KEY, PATH, {}, NOW)
+    assert not holds([KEY], PATH, {}, NOW)
 
 
 def test_a_path_that_is_no_text_is_refused_like_any_other() -> None:
     """JSON may hold half a pair of surrogates, and a path of Lambda's is JSON."""
-    assert not holds(KEY, "/v1/api/exports/\ud800/download", query(sign(KEY, PATH, NOW + 60)), NOW)
+    assert not holds([KEY], "/v1/api/exports/\ud800/download", query(sign(KEY, PATH, NOW + 60)), NOW)

@@ -20,7 +20,7 @@ SOUND = {
     "spam_list": ["https://example.com/list.txt", "s3://lists/spam.txt"],
     "cloud_ranges": ["https://example.com/ranges"],
     "support": ["help@example.com", "ask Ann, room 7"],
-    "edge_secret": ["0123456789abcdef"],
+    "edge_secret": ["0123456789abcdef", "0123456789abcdef,fedcba9876543210"],
     "secrets": ["/countless", "/prod/countless"],
 }
 WRONG = {
@@ -35,7 +35,7 @@ WRONG = {
     "spam_list": ["/etc/spam.txt", "http://example.com/list.txt", "s3://bucket", "https://"],
     "cloud_ranges": ["file:///etc/passwd"],
     "support": ["a\nb", "x" * 201],
-    "edge_secret": ["short", "with a space in it"],
+    "edge_secret": ["short", "with a space in it", "0123456789abcdef,", "0123456789abcdef," * 2 + "0123456789abcdef"],
     "secrets": ["countless", "/", "/countless/"],
     "geo_database": ["/nowhere/cities.mmdb", __file__],
 }

@@ -45,6 +45,6 @@ def _checked(request: web.Request) -> tuple[str, str]:
     """
     account, user = request.parameters["account"], request.parameters["user"]
     query = {name: values[0] for name, values in request.query.items()}
-    if not stopping.holds(wiring.secrets().own().signing, account, user, query, wiring.now()):
+    if not stopping.holds(wiring.secrets().signing(), account, user, query, wiring.now()):
         raise Forbidden("this link is not good, or not any more: take that of a newer report")
     return account, user
