@@ -30,17 +30,18 @@ if TYPE_CHECKING:
     from .core.drops import Waiting
     from .core.exporting import Exporter
     from .core.exports import Exports, Ports
-    from .core.folding import Folder
     from .core.limits import Local, Window
     from .core.listing import Place, Tables
     from .core.lists import Lists
     from .core.log import Appender
     from .core.mail import Mailbox, Mailer
     from .core.reading import Reader
+    from .core.rebuilding import Rebuilder
     from .core.redactions import Ports as RedactionPorts
     from .core.redactions import Redactions, Worker
     from .core.reports import Reports
     from .core.segments import Segment
+    from .core.sweeping import Sweeper
     from .core.tallies import Tallies
 
 
@@ -437,11 +438,18 @@ def _reader() -> "Reader":
     return made
 
 
-def folder() -> "Folder":
-    """What keeps the rollups."""
-    from .core.folding import Folder  # noqa: PLC0415
+def folder() -> "Sweeper":
+    """What keeps log and rollups in order."""
+    from .core.sweeping import Sweeper  # noqa: PLC0415
 
-    return Folder(log(), rollups(), now=_clock)
+    return Sweeper(log(), rollups(), held=redactions().held, now=_clock)
+
+
+def rebuilder() -> "Rebuilder":
+    """What counts rollups anew."""
+    from .core.rebuilding import Rebuilder  # noqa: PLC0415
+
+    return Rebuilder(log(), rollups(), now=_clock)
 
 
 def park(queue: str, record: dict[str, Any]) -> None:

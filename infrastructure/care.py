@@ -228,7 +228,8 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument for each option
     with reaching(url):
         from chalicelib import wiring  # noqa: PLC0415
         from chalicelib.core import addresses  # noqa: PLC0415
-        from chalicelib.core.wishes import Act, agent_key  # noqa: PLC0415
+        from chalicelib.core.tombstones import agent_key  # noqa: PLC0415
+        from chalicelib.core.wishes import Act  # noqa: PLC0415
         from chalicelib.pageviews.visitors import Visitors  # noqa: PLC0415
 
         site = _site(account, code)

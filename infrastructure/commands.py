@@ -10,7 +10,7 @@ import click
 
 from chalicelib.core import limits as core
 from countless.printing import say
-from infrastructure.audit import audit
+from infrastructure.audit import audit, rebuild
 from infrastructure.care import erase, paths
 from infrastructure.keys import keys, limits_named
 from infrastructure.mail import mail
@@ -118,4 +118,4 @@ def redrive(queues: tuple[str, ...], url: str | None) -> None:
             say(f"{name}: {moved} messages moved")
 
 
-COMMANDS: list[click.Command] = [serve, aws, redrive, audit, keys, sites, users, mail, paths, erase, secrets]
+COMMANDS: list[click.Command] = [serve, aws, redrive, audit, rebuild, keys, sites, users, mail, paths, erase, secrets]

@@ -3,7 +3,7 @@
 The low-level client and one packed binary attribute: decoding attribute by attribute is about twenty times dearer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.core.errors import Conflict
 from chalicelib.core.ports import Item
 
-from . import calls
+from . import batches, calls
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -87,13 +87,13 @@ class DynamoLog:
                 raise Conflict(f"segment {number} of {stream}") from error
             raise
 
-    def replace(self, stream: str, number: int, old: bytes, new: bytes, *, for_good: bool) -> None:
+    def replace(self, stream: str, number: int, old: bytes, new: bytes) -> None:
         """As `LogStore.replace`. The condition is on the bytes themselves: a frame carries its checksum."""
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=self._key(stream, number),
-                UpdateExpression="SET #data = :new" + (" REMOVE expires" if for_good else ""),
+                UpdateExpression="SET #data = :new",
                 ConditionExpression="#data = :old",
                 ExpressionAttributeNames={"#data": "data"},
                 ExpressionAttributeValues={":old": {"B": old}, ":new": {"B": new}},
@@ -108,9 +108,10 @@ class DynamoLog:
         item = self._key(stream, number) | {"data": {"B": data}}
         self._client.put_item(TableName=self._table, Item=with_expiry(item, expires))
 
-    def delete(self, stream: str, number: int) -> None:
-        """As `LogStore.delete`."""
-        self._client.delete_item(TableName=self._table, Key=self._key(stream, number))
+    def remove(self, stream: str, numbers: Collection[int]) -> None:
+        """As `LogStore.remove`."""
+        requests = ({"DeleteRequest": {"Key": self._key(stream, number)}} for number in numbers)
+        batches.write(self._client, self._table, requests)
 
     def _key(self, stream: str, number: int) -> Fields:
         return {"stream": {"S": stream}, "number": {"N": str(number)}}

@@ -9,8 +9,8 @@ STREAM#bots       MINUTE-ID   hits that were recognised as bots', kept 30 days
 """
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from botocore.exceptions import ClientError
@@ -20,22 +20,17 @@ from chalicelib.core.errors import Conflict, Unavailable
 from chalicelib.core.events import Bot
 from chalicelib.core.messages import Message
 
-from . import calls
+from . import batches, calls
 from .log import Fields, is_conflict, with_expiry
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-T = TypeVar("T")
 BOT_LIFE = 30 * 86400
 SWEPT_LIFE = 90
 """Days for which it is known when a stream was swept: far more than somebody needs to mend what keeps it from it."""
 GET_AT_ONCE = 100
 """Keys that BatchGetItem takes."""
-PUT_AT_ONCE = 25
-"""Items that BatchWriteItem takes."""
-ROUNDS = 8
-"""How often what a batch left undone is asked for again, waiting longer each time."""
 
 
 class DynamoRollups:
@@ -65,19 +60,9 @@ class DynamoRollups:
 
     def note_swept(self, streams: Collection[str], day: int) -> None:
         """Notes that streams were swept on a day."""
-        self._write(
-            {
-                "PutRequest": {
-                    "Item": {
-                        "pk": {"S": stream},
-                        "sk": {"S": "swept"},
-                        "day": {"N": str(day)},
-                        "expires": {"N": str((day + SWEPT_LIFE) * 86400)},
-                    }
-                }
-            }
-            for stream in streams
-        )
+        noted = {"sk": {"S": "swept"}, "day": {"N": str(day)}, "expires": {"N": str((day + SWEPT_LIFE) * 86400)}}
+        requests = ({"PutRequest": {"Item": {"pk": {"S": stream}, **noted}}} for stream in streams)
+        batches.write(self._client, self._table, requests)
 
     def swing(self, stream: str, version: int, data: bytes) -> None:
         """As `RollupStore.swing`."""
@@ -132,9 +117,9 @@ class DynamoRollups:
     def _get(self, wanted: Sequence[tuple[str, str]], *, consistent: bool) -> dict[tuple[str, str], Fields]:
         """The items under these pairs of keys, as far as they are there."""
         found: dict[tuple[str, str], Fields] = {}
-        for chunk in _chunks(wanted, GET_AT_ONCE):
+        for chunk in batches.chunks(wanted, GET_AT_ONCE):
             keys: list[Fields] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in chunk]
-            for pause in _rounds():
+            for pause in batches.rounds():
                 if pause:
                     deadlines.wait(pause)
                 with calls.answering():
@@ -153,30 +138,19 @@ class DynamoRollups:
     def put(self, stream: str, parts: Mapping[str, bytes], expires: int | None) -> None:
         """As `RollupStore.put`."""
         key = f"{stream}#parts"
-        self._write(
+        requests = (
             {"PutRequest": {"Item": with_expiry({"pk": {"S": key}, "sk": {"S": name}, "data": {"B": data}}, expires)}}
             for name, data in parts.items()
         )
+        batches.write(self._client, self._table, requests)
 
     def remove(self, stream: str, ids: Collection[str]) -> None:
         """As `RollupStore.remove`."""
         self._delete(f"{stream}#parts", ids)
 
     def _delete(self, partition: str, keys: Collection[str]) -> None:
-        self._write({"DeleteRequest": {"Key": {"pk": {"S": partition}, "sk": {"S": key}}}} for key in keys)
-
-    def _write(self, wanted: Iterable[Fields]) -> None:
-        for chunk in _chunks(list(wanted), PUT_AT_ONCE):
-            requests = list(chunk)
-            for pause in _rounds():
-                if pause:
-                    deadlines.wait(pause)
-                answer = self._client.batch_write_item(RequestItems={self._table: requests})  # type: ignore[dict-item]
-                requests = list(answer.get("UnprocessedItems", {}).get(self._table, []))  # type: ignore[arg-type]
-                if not requests:
-                    break
-            else:
-                raise Unavailable("DynamoDB left items unwritten")
+        requests = ({"DeleteRequest": {"Key": {"pk": {"S": partition}, "sk": {"S": key}}}} for key in keys)
+        batches.write(self._client, self._table, requests)
 
     def expire(self, stream: str, ids: Collection[str], at: int) -> None:
         """As `RollupStore.expire`."""
@@ -192,6 +166,14 @@ class DynamoRollups:
             except ClientError as error:
                 if not is_conflict(error):
                     raise
+
+    def missing(self, stream: str, ids: Collection[str]) -> set[str]:
+        """As `RollupStore.missing`."""
+        lost = set(ids)
+        keys = [(f"{stream}#parts", name) for name in sorted(lost)]
+        for chunk in batches.chunks(keys, GET_AT_ONCE):  # a hundred are at hand at a time
+            lost -= {name for _, name in self._get(chunk, consistent=True)}
+        return lost
 
     def lasting(self, stream: str) -> list[str]:
         """As `RollupStore.lasting`."""
@@ -260,16 +242,5 @@ def _pack_bots(bots: Sequence[tuple[object, ...]]) -> bytes:
     return zlib.compress(orjson.dumps(bots))
 
 
-def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
 def _unread(answer: Any, table: str) -> list[Fields]:  # noqa: ANN401 - as above
     return list(answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
-
-
-def _rounds() -> Iterator[float]:
-    """Pauses before each round, in seconds."""
-    yield 0.0
-    for attempt in range(ROUNDS):
-        yield 0.05 * 2**attempt

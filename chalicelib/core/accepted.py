@@ -5,12 +5,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from .columns import Reader, Writer
+from .lifetimes import KEY_REACH
 from .manifest import Ref
 from .segments import Segment, Taken
 
-HORIZON = 30 * 86400
-"""Seconds for which ids are kept. A message that is older is parked, never counted: it could be a second delivery."""
-DERIVED = 24 * 60
+DERIVED = KEY_REACH // 60
 """Minutes either way in which an idempotency key is looked for."""
 BLOCK = 20_000
 """Ids in a block at most: 160 KB."""

@@ -8,6 +8,7 @@ from . import accepted
 from . import cells as counting
 from .cells import Cells
 from .errors import BrokenLog
+from .lifetimes import HORIZON
 from .log import load_names, read_manifest, require, tail
 from .manifest import Manifest
 from .names import Names
@@ -31,6 +32,8 @@ class Audit:
     remembered: int = 0
     """Since when the blocks of accepted ids have to hold every message."""
     differences: list[str] = field(default_factory=list)
+    rollups: bool = False
+    """Whether it is the rollups that differ, which can be counted anew, and not the log that is damaged."""
 
 
 @dataclass(slots=True)
@@ -50,19 +53,21 @@ def audit(log: LogStore, rollups: RollupStore, stream: str, *, now: Callable[[],
     result = Audit(stream)
     manifest = read_manifest(rollups, stream)
     result.watermark = manifest.watermark
-    result.remembered = int(max(manifest.clock, now())) - accepted.HORIZON
+    result.remembered = int(max(manifest.clock, now())) - HORIZON
     recount = _Recount()
     try:
         _walk(log, stream, manifest, recount, result)
-        _compare(rollups, stream, manifest, recount, result)
+        found = _different(rollups, stream, manifest, recount, result)
         _walk_tail(log, stream, manifest, recount, result)
         _look_up(recount, result)
+        result.rollups = bool(found) and not result.differences
+        result.differences += found
     except BrokenLog as error:
         result.differences.append(str(error))
     if result.differences:
         later = read_manifest(rollups, stream)
         if manifest.redacting or later.redacting or later.epoch != manifest.epoch:
-            result.differences = [UNDER_WAY]
+            result.differences, result.rollups = [UNDER_WAY], False
     result.messages = len(recount.messages)
     return result
 
@@ -113,25 +118,38 @@ def _take(segment: Segment, recount: _Recount, result: Audit) -> None:
             recount.ids.add(taken.id)
 
 
-def _compare(rollups: RollupStore, stream: str, manifest: Manifest, recount: _Recount, result: Audit) -> None:
+def _different(rollups: RollupStore, stream: str, manifest: Manifest, recount: _Recount, result: Audit) -> list[str]:
+    """What the rollups say otherwise than the log."""
     if not manifest.version:
-        return
+        return []
+    try:
+        return _compared(rollups, stream, manifest, recount, result)
+    except BrokenLog as error:  # parts are missing
+        return [str(error)]
+
+
+def _compared(rollups: RollupStore, stream: str, manifest: Manifest, recount: _Recount, result: Audit) -> list[str]:
     refs = [ref for runs in manifest.periods.values() for run in runs for ref in run.parts]
     folded = Cells()
     for data in require(rollups, stream, [ref.id for ref in refs]).values():
         folded.load(counting.unpack(data))
-    for name in ("views", "firsts", "events", "visits", "values"):
-        if getattr(folded, name) != getattr(recount.cells, name):
-            result.differences.append(f"{name} of the rollups differ from the log's")
+    differences = [
+        f"{name} of the rollups differ from the log's"
+        for name in ("views", "firsts", "events", "visits", "values")
+        if getattr(folded, name) != getattr(recount.cells, name)
+    ]
+    require(rollups, stream, {ref.id for ref in manifest.sessions})
     known = load_names(manifest, rollups.get(stream, {ref.id for ref in manifest.names}))
     if known.texts != recount.names.texts:
-        result.differences.append("names of the rollups differ from the log's")
+        differences.append("names of the rollups differ from the log's")
     if tuple(known.counts()) != manifest.counts or manifest.next_event != recount.next_event:
-        result.differences.append("the manifest counts differ from the log's")
+        differences.append("the manifest counts differ from the log's")
     if manifest.events != result.events:
-        result.differences.append(f"the rollups hold {manifest.events} events, the log {result.events}")
-    blocks = require(rollups, stream, {ref.id for ref in manifest.ids})
+        differences.append(f"the rollups hold {manifest.events} events, the log {result.events}")
+    lasting = {ref.id for ref in manifest.ids if ref.high >= accepted.minute(result.remembered)}
+    blocks = require(rollups, stream, lasting)
     held = {message for data in blocks.values() for message in accepted.unpack(data)}
     missing = len(recount.ids - held)
     if missing:
-        result.differences.append(f"{missing} accepted messages stand in no block of ids")
+        differences.append(f"{missing} accepted messages stand in no block of ids")
+    return differences

@@ -1,7 +1,7 @@
 """Merges old segments of a log into large ones, without what only redelivery and sessions needed.
 
-Small segments end by themselves some weeks after they were merged, which costs nothing. The merged one stands under the
-first of their numbers and stays for good.
+The merged one stands under the first of their numbers. The others, its originals, stay where they are for `ORIGINAL`
+seconds, since somebody may hold a place among them, and are deleted then.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,18 +9,16 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 
-from .accepted import HORIZON
 from .errors import Conflict
+from .lifetimes import MERGE_AGE, MERGE_PATIENCE
 from .log import tail
 from .ports import Item, LogStore
-from .segments import Columns, Kind, Retitle, Segment, Touched
+from .segments import Columns, Kind, Retitle, Segment, Touched, unpack
 
-AGE = HORIZON + 2 * 86400
-"""Seconds after which a segment's messages would be refused if they came again, so that their ids may go."""
-PATIENCE = AGE + 8 * 86400
-"""Seconds after which segments are merged though they do not fill a large one yet."""
 FULL = 250_000
 """Bytes of small segments that make a large one; a larger one stays alone, and only loses what is not needed."""
+READ = 16 * FULL
+"""Bytes that are read at once: many times what a merged segment and its originals take."""
 
 
 def plan(log: LogStore, stream: str, after: int, up_to: int, now: float) -> tuple[tuple[int, int], ...]:
@@ -30,9 +28,9 @@ def plan(log: LogStore, stream: str, after: int, up_to: int, now: float) -> tupl
     else somebody who has read a run before it was redacted might write it afterwards.
     """
     oldest = [segment for segment, _ in tail(log.read(stream, after=after, up_to=up_to, at_most=1), after)]
-    if not oldest or oldest[0].clock > now - AGE:
+    if not oldest or oldest[0].youngest > now - MERGE_AGE:
         return ()  # most days: no need to read what is not old enough
-    found = tail(log.read(stream, after=after, up_to=up_to, at_most=16 * FULL), after)
+    found = tail(log.read(stream, after=after, up_to=up_to, at_most=READ), after)
     return tuple((run[0][0].first, run[-1][0].number) for run in _runs(found, now))
 
 
@@ -43,26 +41,43 @@ def merge(log: LogStore, stream: str, first: int, last: int) -> None:
     joined = join([segment for segment, _ in run]).pack()
     if joined != item.data:
         with suppress(Conflict):  # somebody else has merged them
-            log.replace(stream, first, item.data, joined, for_good=True)
+            log.replace(stream, first, item.data, joined)
+
+
+def originals(log: LogStore, stream: str, after: int, up_to: int) -> tuple[list[int], int]:
+    """The numbers of a piece of the merged segments' originals, of what follows `after`, and how far that piece goes.
+
+    Both `after` and `up_to` are ends of merged segments, and so is how far it goes: at least one of them further.
+    """
+    found: list[int] = []
+    head = before = after
+    items = log.read(stream, after=after, up_to=up_to, at_most=READ)
+    for item in items:
+        if item.number <= head:
+            found.append(item.number)
+        else:
+            before, head = head, unpack(item.data).number
+    whole = sum(len(item.data) for item in items) < READ
+    return found, up_to if whole else before  # else there may be more originals of the last one
 
 
 def _runs(found: Iterable[tuple[Segment, Item]], now: float) -> Iterator[list[tuple[Segment, Item]]]:
     run: list[tuple[Segment, Item]] = []
     size = 0
     for segment, item in found:
-        if segment.clock > now - AGE:
+        if segment.youngest > now - MERGE_AGE:
             break
         if run and size + len(item.data) > FULL:
             yield run
             run, size = [], 0
         run.append((segment, item))
         size += len(item.data)
-    if run and (size >= FULL or run[0][0].clock <= now - PATIENCE):
+    if run and (size >= FULL or run[0][0].clock <= now - MERGE_PATIENCE):
         yield run
 
 
 def join(run: Sequence[Segment]) -> Segment:
-    """Consecutive segments as one: all events and names, no message ids, sessions by number alone."""
+    """Consecutive segments as one: all events and names, no message ids nor tombstones, sessions by number alone."""
     first, last = run[0], run[-1]
     sessions: list[Touched] = []
     retitles: list[Retitle] = []
@@ -78,6 +93,7 @@ def join(run: Sequence[Segment]) -> Segment:
         last,
         first=first.first,
         taken=[],
+        tombstones=[],
         names=[list(chain.from_iterable(segment.names[kind] for segment in run)) for kind in Kind],
         first_names=first.first_names,
         sessions=sessions,

@@ -1,4 +1,4 @@
-"""Folds the tail of a stream's log into its rollups, and sweeps: closes days, merges runs, removes what nobody names.
+"""Folds the tail of a stream's log into its rollups.
 
 A fold is computed from the manifest and the log alone, and takes effect by one conditional write of the next manifest.
 Whoever loses that race throws the work away. Folding twice, late or in other pieces gives the same answers.
@@ -13,9 +13,10 @@ from typing import NamedTuple
 from . import accepted, fitting, names
 from . import cells as counting
 from . import manifest as manifests
+from . import tombstones as stones
 from .cells import DAY, Cells
-from .compaction import merge, plan
 from .errors import BrokenLog, Conflict
+from .lifetimes import HORIZON, ID_BLOCK, REPLACED
 from .log import candidates, moved, read_manifest, require, tail
 from .manifest import CLOSED, Manifest, Period, Ref, Run
 from .numbering import replay_candidates
@@ -30,28 +31,12 @@ FOLD_BYTES = 4_000_000
 """Bytes of segments that one step takes in at most: what a function's memory holds at ease."""
 MERGE = 4
 """So many runs of a level merge into one of the next."""
-RUN_LIFE = 60 * DAY
-"""Seconds that a run of today's lives: the sweep replaces it within two days, unless somebody has to mend it first."""
-SESSION_LIFE = 16 * DAY
-"""Seconds that a piece of the checkpoint lives: its sessions end after eight hours of the stream's own clock, which a
-queue may hold back for two weeks."""
-ID_LIFE = accepted.HORIZON + 4 * DAY
-SMALL_BLOCK = 16_000
-"""Bytes below which the blocks of ids of one day are joined."""
-ATTEMPTS = 5
-"""So many swings may be lost to others."""
-ORPHANS_EVERY = 7
-"""Days after which parts are looked for that nobody names: to list them costs as much as to read them."""
-REPLACED_LIFE = 3600
-"""Seconds that a replaced part stays for readers who hold the manifest before."""
 PART_BYTES = 300_000
 """A part is one item, which DynamoDB limits to 400 KB."""
 NAMES_BYTES = 150_000
-"""Runs of names beyond this size are not merged any more."""
-LATE_SHARE = 8
-"""What is closed is written again once what came late makes up more than an eighth of it, …"""
-LATE_RUNS = 8
-"""… or came in more runs than these."""
+"""Runs of names beyond this size are not merged by folds any more, but by the sweep, once there are enough of them."""
+TIDY = 99
+"""The level of runs of names that a sweep made of all there was: they hold each path's last title alone."""
 CHECKPOINT_KEYS = 16_000
 """Sessions that are packed at once: as a rule they fit into a part, so that few are packed twice."""
 CHECKPOINT_BYTES = 4_000_000
@@ -60,11 +45,14 @@ anew once it takes twice what its sessions do: so a fold writes at most twice wh
 has the bound that sessions have."""
 MERGE_BYTES = 4_000_000
 """What is larger is not merged any more: it would not fit into a function's memory at ease."""
-CLOSE_BYTES = 8_000_000
-"""Roughly the bytes that one step of closing writes."""
 
 
 Periods = dict[Period, tuple[Run, ...]]
+
+
+def minute_of(part: str) -> int:
+    """When a part was written, in minutes from 1970: its id begins with it."""
+    return int(part.partition("-")[0], 16)
 
 
 class Redacted(NamedTuple):
@@ -80,7 +68,7 @@ class Redacted(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Changes:
+class Changes:
     """Parts to be written, and those that nobody will name afterwards."""
 
     minute: int
@@ -101,14 +89,10 @@ class _Changes:
         """Those of the parts that are to be written."""
         return {n: parts[n] for n in names_of_parts for parts in self.written.values() if n in parts}
 
-    def replace(self, refs: Iterable[Ref], *, ends_anyway: bool) -> None:
-        """These parts are not needed any more; what was not written yet never will be.
-
-        Those that end by themselves are left to it: to say so earlier would cost as much as to write them.
-        """
+    def replace(self, refs: Iterable[Ref]) -> None:
+        """These parts are not needed any more; what was not written yet never will be."""
         for ref in refs:
-            unwritten = any(parts.pop(ref.id, None) for parts in self.written.values())
-            if not unwritten and not ends_anyway:
+            if not any(parts.pop(ref.id, None) for parts in self.written.values()):
                 self.replaced.add(ref.id)
 
 
@@ -149,41 +133,7 @@ class Folder:
             if self._swing(stream, following, changes):
                 taken += len(found)
 
-    def sweep(self, stream: str) -> None:
-        """Folds what there is, closes what is over and merges old segments; to be called once a day.
-
-        Raises:
-            Conflict: somebody else kept swinging the manifest; the next sweep will do.
-        """
-        self.fold(stream)
-        self._step_by_step(stream, self._close)
-        self._step_by_step(stream, self._compact)
-        if int(self._now()) // DAY % ORPHANS_EVERY == 0:
-            self._remove_orphans(stream)
-
-    def _step_by_step(self, stream: str, step: Callable[[str, Manifest, _Changes], Manifest]) -> None:
-        """Repeats a step, each with a swing of its own, until it finds nothing to do."""
-        lost = 0
-        while lost < ATTEMPTS:
-            manifest = read_manifest(self._rollups, stream)
-            changes = self._changes()
-            try:
-                following = step(stream, manifest, changes)
-            except BrokenLog:
-                if moved(self._rollups, stream, manifest):
-                    lost += 1
-                    continue
-                raise
-            if following == manifest:
-                return
-            lost += not self._swing(stream, following, changes)
-        raise Conflict(f"others kept changing the rollups of {stream}")
-
     # --- for redactions ---------------------------------------------------------------------------------------
-
-    def settle(self, stream: str) -> None:
-        """Merges the segments whose merging was announced; while a redaction is under way, no other is."""
-        self._step_by_step(stream, self._compact)
 
     def sessions(self, stream: str, manifest: Manifest) -> set[int]:
         """The numbers of the sessions that the checkpoint holds and that may still go on."""
@@ -205,9 +155,7 @@ class Folder:
         apart = counted.by_day() if counted else {}
         chosen = {day: cells for day, cells in apart.items() if days(day)}
         following = self._periods(stream, periods, chosen, changes)
-        for expires, parts in changes.written.items():
-            if parts:
-                self._rollups.put(stream, parts, expires)
+        self._write(stream, changes)
         return following, changes.replaced
 
     def redacted(self, stream: str, manifest: Manifest, redaction: Redacted) -> Manifest:
@@ -232,9 +180,7 @@ class Folder:
             redacting=0,
             pending=(),
         )
-        for lasting, parts in changes.written.items():
-            if parts:
-                self._rollups.put(stream, parts, lasting)
+        self._write(stream, changes)
         return following
 
     def swing(self, stream: str, manifest: Manifest) -> bool:
@@ -242,7 +188,7 @@ class Folder:
         return self._swing(stream, manifest, self._changes())
 
     def _renamed(
-        self, stream: str, refs: Sequence[Ref], pending: dict[tuple[int, int], str], changes: _Changes
+        self, stream: str, refs: Sequence[Ref], pending: dict[tuple[int, int], str], changes: Changes
     ) -> Iterator[Ref]:
         for ref in refs:
             run = names.unpack_run(self._get(stream, [ref], changes)[ref.id])
@@ -254,33 +200,41 @@ class Folder:
 
     # --- one step ---------------------------------------------------------------------------------------------
 
-    def _changes(self) -> _Changes:
-        return _Changes(int(self._now()) // 60)
+    def _changes(self) -> Changes:
+        return Changes(int(self._now()) // 60)
 
-    def _get(self, stream: str, refs: Iterable[Ref], changes: _Changes) -> dict[str, bytes]:
+    def _get(self, stream: str, refs: Iterable[Ref], changes: Changes) -> dict[str, bytes]:
         wanted = {ref.id for ref in refs}
         found = changes.find(wanted)
         return found | require(self._rollups, stream, wanted - found.keys())
 
-    def _swing(self, stream: str, manifest: Manifest, changes: _Changes) -> bool:
+    def _write(self, stream: str, changes: Changes) -> None:
         for expires, parts in changes.written.items():
             if parts:
                 self._rollups.put(stream, parts, expires)
+
+    def _swing(self, stream: str, manifest: Manifest, changes: Changes) -> bool:
+        """Has a manifest follow; false if another one does.
+
+        If a later one is there, nobody can say whether this one was before it: then its parts are left to the search
+        for parts that nobody names.
+        """
+        self._write(stream, changes)
         data = manifest.pack()
         try:
             self._rollups.swing(stream, manifest.version, data)
         except Conflict:
             current = self._rollups.manifest(stream)
             if current != (manifest.version, data):
-                named = manifests.unpack(*current).parts() if current else set()
-                lost = {name for parts in changes.written.values() for name in parts} - named
-                self._rollups.expire(stream, lost, int(self._now()))
+                if current is not None and current[0] == manifest.version:
+                    lost = {name for parts in changes.written.values() for name in parts}
+                    self._rollups.expire(stream, lost, int(self._now()))
                 return False
         if changes.replaced:
-            self._rollups.expire(stream, changes.replaced, int(self._now()) + REPLACED_LIFE)
+            self._rollups.expire(stream, changes.replaced, int(self._now()) + REPLACED)
         return True
 
-    def _take(self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes) -> Manifest:
+    def _take(self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: Changes) -> Manifest:
         """The manifest that follows once these segments are folded."""
         last = found[-1]
         whole, opened = accepted.settle(manifest.open, found)
@@ -304,18 +258,19 @@ class Folder:
             titles=titles,
             candidates=_candidates(manifest, found),
             ids=(*manifest.ids, *self._ids(whole, changes)),
+            tombstones=self._tombstones(stream, manifest, found, changes),
             open=tuple(opened),
             periods=self._periods(stream, manifest.periods, fresh.by_day() if fresh else {}, changes),
             redacting=max((marker.number for marker in markers), default=manifest.redacting),
             pending=(*manifest.pending, *pending),
         )
 
-    def _names(self, stream: str, refs: tuple[Ref, ...], run: names.NamesRun, changes: _Changes) -> tuple[Ref, ...]:
+    def _names(self, stream: str, refs: tuple[Ref, ...], run: names.NamesRun, changes: Changes) -> tuple[Ref, ...]:
         if not run:
             return refs
         runs = list(refs)
         runs.extend(Ref(changes.write(data, None), 1, 1, 0, len(data)) for data in run.pieces(PART_BYTES))
-        while len(runs) >= MERGE and len({ref.low for ref in runs[-MERGE:]}) == 1:
+        while len(runs) >= MERGE and {ref.low for ref in runs[-MERGE:]} == {runs[-1].low} - {TIDY}:
             last = runs[-MERGE:]
             if sum(ref.size for ref in last) > NAMES_BYTES:
                 break
@@ -323,7 +278,7 @@ class Folder:
             joined = names.unpack_run(parts[last[0].id])
             for ref in last[1:]:
                 joined.join(names.unpack_run(parts[ref.id]))
-            changes.replace(last, ends_anyway=False)
+            changes.replace(last)
             level = last[0].low + 1
             runs[-MERGE:] = [
                 Ref(changes.write(data, None), level, level, 0, len(data)) for data in joined.pieces(PART_BYTES)
@@ -331,7 +286,7 @@ class Folder:
         return tuple(runs)
 
     def _checkpoint(
-        self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: _Changes
+        self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: Changes
     ) -> tuple[tuple[Ref, ...], tuple[tuple[int, int, int, int], ...]]:
         window = self._window(stream, manifest, changes)
         titles = Titles({(p, t): (seen, since) for p, t, seen, since in manifest.titles})
@@ -347,41 +302,56 @@ class Folder:
                     touched[session.previous] = None
         window.evict()
         refs = [ref for ref in manifest.sessions if ref.high // SLICE >= oldest(window.clock)]
+        changes.replace(ref for ref in manifest.sessions if ref.high // SLICE < oldest(window.clock))
         refs.extend(self._sessions(window, list(touched), changes))
         if sum(ref.size for ref in refs) > CHECKPOINT_BYTES + 2 * window.packed:
-            changes.replace(refs, ends_anyway=True)
+            changes.replace(refs)
             refs = list(self._sessions(window, window.keys(), changes))
         waiting = tuple((path, title, seen, since) for (path, title), (seen, since) in titles.waiting.items())
         return tuple(refs), waiting
 
-    def _sessions(self, window: Window, keys: Sequence[int], changes: _Changes) -> Iterator[Ref]:
+    def _sessions(self, window: Window, keys: Sequence[int], changes: Changes) -> Iterator[Ref]:
         """The sessions under these keys, as pieces of a checkpoint."""
-        expires = int(self._now()) + SESSION_LIFE
         for start in range(0, len(keys), CHECKPOINT_KEYS):
             for _, data in fitting.pieces(keys[start : start + CHECKPOINT_KEYS], window.pack, PART_BYTES):
-                yield Ref(changes.write(data, expires), 0, window.clock, 0, len(data))
+                yield Ref(changes.write(data, None), 0, window.clock, 0, len(data))
 
-    def _window(self, stream: str, manifest: Manifest, changes: _Changes) -> Window:
-        """The sessions of the checkpoint. Those that ended long ago have ended by themselves."""
+    def _window(self, stream: str, manifest: Manifest, changes: Changes) -> Window:
+        """The sessions of the checkpoint."""
         window = Window()
         window.clock = manifest.clock
-        local = changes.find(ref.id for ref in manifest.sessions)
-        stored = {ref.id for ref in manifest.sessions} - local.keys()
-        parts = local | (self._rollups.get(stream, stored) if stored else {})
+        parts = self._get(stream, manifest.sessions, changes)
         for ref in manifest.sessions:
-            if ref.id in parts:
-                window.load(parts[ref.id])
+            window.load(parts[ref.id])
         return window
 
-    def _ids(self, whole: Sequence[Taken], changes: _Changes) -> Iterator[Ref]:
-        expires = int(self._now()) + ID_LIFE
+    def _tombstones(
+        self, stream: str, manifest: Manifest, found: Sequence[Segment], changes: Changes
+    ) -> tuple[Ref, ...]:
+        """Those that may still be needed, in few parts."""
+        added = [tombstone for segment in found for tombstone in segment.tombstones]
+        if not added:
+            return manifest.tombstones
+        refs, oldest = manifest.tombstones, manifest.clock - HORIZON
+        if any(ref.high < oldest for ref in refs) or len(refs) >= MERGE:
+            parts = self._get(stream, refs, changes)
+            known = [tombstone for ref in refs for tombstone in stones.unpack(parts[ref.id])]
+            added = [tombstone for tombstone in known if tombstone.at >= oldest] + added
+            changes.replace(refs)
+            refs = ()
+        packed = fitting.pieces(added, stones.pack, PART_BYTES)
+        fresh = (Ref(changes.write(data, None), 0, max(t.at for t in some), 0, len(data)) for some, data in packed)
+        return (*refs, *fresh)
+
+    def _ids(self, whole: Sequence[Taken], changes: Changes) -> Iterator[Ref]:
         for start in range(0, len(whole), accepted.BLOCK):
             block = whole[start : start + accepted.BLOCK]
             minutes = [accepted.minute(taken.accepted) for taken in block]
             data = accepted.pack(taken.id for taken in block)
+            expires = max(int(self._now()), max(minutes) * 60) + ID_BLOCK
             yield Ref(changes.write(data, expires), min(minutes), max(minutes), 0, len(data))
 
-    def _periods(self, stream: str, before: Periods, by_day: dict[int, Cells], changes: _Changes) -> Periods:
+    def _periods(self, stream: str, before: Periods, by_day: dict[int, Cells], changes: Changes) -> Periods:
         today = int(self._now()) // DAY
         periods = dict(before)
         grouped: dict[Period, Cells] = {}
@@ -398,7 +368,7 @@ class Folder:
             periods[period] = self._merged(stream, [*runs, fresh], period, changes)
         return periods
 
-    def _merged(self, stream: str, runs: list[Run], period: Period, changes: _Changes) -> tuple[Run, ...]:
+    def _merged(self, stream: str, runs: list[Run], period: Period, changes: Changes) -> tuple[Run, ...]:
         """The runs, with four of a level made into one of the next as long as there are four."""
         level = 0
         while len(same := [run for run in runs if run.level == level]) >= MERGE:
@@ -409,105 +379,20 @@ class Folder:
             runs.append(self._merge(stream, same, period, level, changes))
         return tuple(runs)
 
-    def _run(self, period: Period, level: int, counted: Cells, changes: _Changes) -> Run:
-        """What is counted, as a run. One of a period that is not over ends by itself once the sweep has replaced it."""
-        now = int(self._now())
-        ends = level != CLOSED and period.last >= now // DAY
-        expires = max(now, (period.last + 1) * DAY) + RUN_LIFE if ends else None
-        parts = (manifests.ref_of(changes.write(packed.data, expires), packed) for packed in counted.pack())
-        return Run(level, tuple(parts), ends)
+    def _run(self, period: Period, level: int, counted: Cells, changes: Changes) -> Run:
+        """What is counted, as a run."""
+        parts = (manifests.ref_of(changes.write(packed.data, None), packed) for packed in counted.pack())
+        return Run(level, tuple(parts), open=level != CLOSED and period.last >= int(self._now()) // DAY)
 
-    def _merge(self, stream: str, runs: Sequence[Run], period: Period, level: int, changes: _Changes) -> Run:
+    def _merge(self, stream: str, runs: Sequence[Run], period: Period, level: int, changes: Changes) -> Run:
         refs = [ref for run in runs for ref in run.parts]
         parts = self._get(stream, refs, changes)
         merged = Cells()
         for ref in refs:
             merged.load(counting.unpack(parts[ref.id]))
         for run in runs:
-            changes.replace(run.parts, ends_anyway=run.ends)
+            changes.replace(run.parts)
         return self._run(period, level, merged, changes)
-
-    # --- the daily sweep --------------------------------------------------------------------------------------
-
-    def _close(self, stream: str, manifest: Manifest, changes: _Changes) -> Manifest:
-        """The manifest with some more of what is over closed, and the blocks of ids tidied."""
-        today = int(self._now()) // DAY
-        periods = dict(manifest.periods)
-        spans: dict[Period, list[Period]] = {}
-        for period in sorted(periods):
-            if period.last < today:
-                spans.setdefault(Period(*span_of(period.first, today)), []).append(period)
-        for span, members in spans.items():
-            runs = [run for member in members for run in periods[member]]
-            if not _worth_merging(runs) and members == [span]:
-                continue
-            if sum(run.size for run in runs) > MERGE_BYTES and not any(run.ends for run in runs):
-                continue
-            for member in members:
-                del periods[member]
-            periods[span] = tuple(self._closed(stream, runs, span, changes))
-            if changes.size > CLOSE_BYTES:
-                break
-        else:
-            ids = self._close_ids(stream, manifest, changes)
-            if ids != manifest.ids:
-                return manifest.swung(periods=periods, ids=ids)
-        return manifest if periods == manifest.periods else manifest.swung(periods=periods)
-
-    def _closed(self, stream: str, runs: Sequence[Run], span: Period, changes: _Changes) -> Iterator[Run]:
-        """The runs as one that stays; as several if they are too large to be merged at once."""
-        batch: list[Run] = []
-        for run in sorted(runs, key=lambda run: run.size):
-            if batch and sum(each.size for each in batch) + run.size > MERGE_BYTES:
-                yield self._merge(stream, batch, span, CLOSED, changes)
-                batch = []
-            batch.append(run)
-        if len(batch) == 1 and batch[0].level == CLOSED:
-            yield batch[0]
-        elif batch:
-            yield self._merge(stream, batch, span, CLOSED, changes)
-
-    def _compact(self, stream: str, manifest: Manifest, _: _Changes) -> Manifest:
-        """First it is written down what will be merged, then it is: see `compaction.plan`."""
-        for first, last in manifest.compacting:
-            merge(self._log, stream, first, last)
-        if manifest.compacting:
-            return manifest.swung(compacted=manifest.compacting[-1][1], compacting=())
-        if manifest.redacting:
-            return manifest
-        runs = plan(self._log, stream, manifest.compacted, manifest.watermark, self._now())
-        return manifest.swung(compacting=runs) if runs else manifest
-
-    def _close_ids(self, stream: str, manifest: Manifest, changes: _Changes) -> tuple[Ref, ...]:
-        """Blocks without those that are past the horizon, and small ones of one day joined."""
-        oldest = accepted.minute(int(self._now()) - accepted.HORIZON - DAY)
-        kept = [ref for ref in manifest.ids if ref.high >= oldest]
-        by_day: dict[tuple[int, int], list[Ref]] = {}
-        for ref in kept:
-            if ref.size < SMALL_BLOCK:
-                by_day.setdefault((ref.low // 1440, ref.high // 1440), []).append(ref)
-        for small in by_day.values():
-            if len(small) < MERGE:
-                continue
-            parts = self._get(stream, small, changes)
-            joined = [message for ref in small for message in accepted.unpack(parts[ref.id])]
-            changes.replace(small, ends_anyway=True)
-            kept = [ref for ref in kept if ref not in small]
-            low, high = min(ref.low for ref in small), max(ref.high for ref in small)
-            expires = high * 60 + ID_LIFE
-            for start in range(0, len(joined), accepted.BLOCK):
-                data = accepted.pack(joined[start : start + accepted.BLOCK])
-                kept.append(Ref(changes.write(data, expires), low, high, 0, len(data)))
-        return tuple(kept)
-
-    def _remove_orphans(self, stream: str) -> None:
-        """Lets parts end that a fold left behind when it lost its race or its life: unnamed for more than a day."""
-        stored = self._rollups.lasting(stream)
-        old = int(self._now()) // 60 - 1440
-        named = read_manifest(self._rollups, stream).parts()
-        orphans = [name for name in stored if name not in named and int(name.partition("-")[0], 16) < old]
-        if orphans:
-            self._rollups.expire(stream, orphans, int(self._now()))
 
 
 def _candidates(
@@ -522,10 +407,3 @@ def _candidates(
         for kind, each in zip(Kind, known, strict=True)
         if each.counts or each.earned
     )
-
-
-def _worth_merging(runs: Sequence[Run]) -> bool:
-    """Whether a period that is over should be written as one: not for every hit that comes late."""
-    closed = sum(run.size for run in runs if run.level == CLOSED)
-    late = sum(run.size for run in runs if run.level != CLOSED)
-    return any(run.ends for run in runs) or late * LATE_SHARE > closed or len(runs) > LATE_RUNS

@@ -10,33 +10,30 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from . import accepted, names, segments
+from . import accepted, names, segments, tombstones
 from . import manifest as manifests
-from .accepted import HORIZON
 from .caches import Shelf
 from .errors import BrokenLog, Conflict, Poison
 from .fitting import ITEM_BYTES
+from .lifetimes import HORIZON, LOOK
 from .manifest import Manifest, Ref
 from .messages import Message
 from .ports import Folds, Item, LogStore, RollupStore
 from .segments import Kind, Segment
+from .tombstones import Tombstone
 from .writer import Bounds, Stream
 
 SEGMENT_HITS = 20_000
 """Hits that are drafted at once; if they do not fit, half of them are."""
-SEGMENT_LIFE = 60 * 86400
-"""Seconds after which a small segment ends by itself. The sweep merges it into a large one at `COMPACT_AGE`."""
 TAIL_SEGMENTS = 256
 TAIL_BYTES = 256 * 1024
 TAIL_SHARE = 50
 """A fold is asked for when the tail has more segments, or more bytes than these and a fiftieth of today's parts."""
 MEMORY = 64 * 1024 * 1024
 """Bytes of streams that a writer keeps warm."""
-IDLE = 60.0
-"""Seconds after which a stream that was not written to is forgotten."""
 FORESEEN = 64_000
 """Bytes of a stream's parts up to which they are read together with those of other streams."""
 DEFAULT = Bounds()
@@ -63,6 +60,8 @@ class Appended(NamedTuple):
     """The kinds of names of which the stream has as many as it may have."""
     alone: int = 0
     """Hits that became visits of their own, since the stream has as many sessions as it may have."""
+    bots: tuple[Message, ...] = ()
+    """The messages with bots' hits that may be kept, with these alone: what was taken out stays out of them too."""
 
 
 @dataclass(slots=True)
@@ -121,7 +120,7 @@ class Appender:
         self._sleep = sleep
         self._segment_hits = segment_hits
         self._bounds = bounds
-        self._warm: Shelf[str, _Warm] = Shelf(memory, IDLE, now)
+        self._warm: Shelf[str, _Warm] = Shelf(memory, LOOK, now)
         self._large = threading.Lock()
 
     def foresee(self, streams: Iterable[str]) -> dict[str, Foreseen]:
@@ -144,7 +143,7 @@ class Appender:
         parts = self._rollups.get_all(wanted) if wanted else {}
         return {stream: Foreseen(found.get(stream), parts.get(stream, {})) for stream in cold}
 
-    def append(self, stream: str, messages: Iterable[Message], foreseen: Foreseen | None = None) -> Appended:
+    def append(self, stream: str, messages: Sequence[Message], foreseen: Foreseen | None = None) -> Appended:
         """Takes messages of one stream into its log, each exactly once, in order of acceptance.
 
         When it returns, every message is in, but for those that it says can never be. A stream that was sealed, since
@@ -164,7 +163,7 @@ class Appender:
             if self._now() - message.accepted > HORIZON
         }
         pending = [message for message in unique.values() if message.id not in refused]
-        if not pending:
+        if not pending and not any(message.bots for message in messages):
             return Appended(refused)
         known = self._warm.take(stream)
         if known is None and foreseen is None:
@@ -176,7 +175,8 @@ class Appender:
                 warm = self._append(stream, pending)
             self._warm.put(stream, warm, warm.size)
         crowded = tuple(kind for kind in Kind if len(warm.state.ids[kind]) >= self._bounds.open)
-        return Appended(refused, warm.state.sealed, crowded, warm.alone)
+        bots = () if warm.state.sealed else self._bots(warm.state.tombstones, messages)
+        return Appended(refused, warm.state.sealed, crowded, warm.alone, bots)
 
     def has(self, stream: str, message: int, accepted_at: int) -> bool:
         """Whether a message is in as a whole, or dropped since its stream is sealed, as far as is remembered.
@@ -190,6 +190,13 @@ class Appender:
         found = warm.state.sealed or done >= total or message in self._known(stream, warm, [known])
         self._warm.put(stream, warm, warm.size)
         return found
+
+    def _bots(self, stones: Sequence[Tombstone], messages: Iterable[Message]) -> tuple[Message, ...]:
+        """The bots' hits that may be kept. Those of messages that are too old would end at once."""
+        oldest = self._now() - HORIZON
+        recent = (message for message in messages if message.bots and message.accepted >= oldest)
+        kept = (replace(m, hits=(), bots=tombstones.kept_bots(stones, m.bots, m.accepted)) for m in recent)
+        return tuple(message for message in kept if message.bots)
 
     def _alone(self, manifest: Manifest) -> AbstractContextManager[object]:
         """Has large streams wait for one another, so that they are not in memory side by side."""
@@ -214,9 +221,7 @@ class Appender:
                 at_most = len(draft.segment) // 2
                 continue
             try:
-                self._log.put(
-                    stream, draft.segment.number, data, max(int(self._now()), draft.segment.clock) + SEGMENT_LIFE
-                )
+                self._log.put(stream, draft.segment.number, data, None)
             except Conflict:
                 self._sleep(random.random() * 0.05)  # noqa: S311 - jitter
                 warm = self._catch_up(stream, warm)
@@ -236,7 +241,14 @@ class Appender:
 
     def _load(self, stream: str, foreseen: Foreseen | None = None) -> _Warm:
         while True:
-            manifest, state = load(self._rollups, stream, self._bounds, foreseen)
+            manifest = read_manifest(self._rollups, stream) if foreseen is None else _manifest(foreseen.manifest)
+            try:
+                state = load(self._rollups, stream, manifest, self._bounds, foreseen.parts if foreseen else {})
+            except BrokenLog:
+                foreseen = None
+                if moved(self._rollups, stream, manifest):
+                    continue  # to another one, whose parts are there: those of this one were deleted meanwhile
+                raise
             warm = _Warm(state, manifest)
             self._read(stream, warm, fresh=True)
             if state.epoch == manifest.epoch or not moved(self._rollups, stream, manifest):
@@ -354,18 +366,25 @@ def moved(rollups: RollupStore, stream: str, manifest: Manifest) -> bool:
 
 def _loaded(manifest: Manifest) -> list[Ref]:
     """The parts that a writer has to read."""
-    return [*manifest.names, *manifest.sessions]
+    return [*manifest.names, *manifest.sessions, *manifest.tombstones]
 
 
 def load(
-    rollups: RollupStore, stream: str, bounds: Bounds = DEFAULT, foreseen: Foreseen | None = None
-) -> tuple[Manifest, Stream]:
-    """What a writer has to know at the watermark: from the manifest, the names and the checkpoint of sessions."""
-    manifest = read_manifest(rollups, stream) if foreseen is None else _manifest(foreseen.manifest)
-    found = dict(foreseen.parts) if foreseen is not None else {}
-    missing = {ref.id for ref in _loaded(manifest)} - found.keys()
-    if missing:
-        found |= rollups.get(stream, missing)
+    rollups: RollupStore,
+    stream: str,
+    manifest: Manifest,
+    bounds: Bounds = DEFAULT,
+    foreseen: Mapping[str, bytes] | None = None,
+) -> Stream:
+    """What a writer has to know at the watermark: from the manifest, the names and the checkpoint of sessions.
+
+    `foreseen` are parts that were read already.
+
+    Raises:
+        BrokenLog: a part is missing: the manifest was replaced since it was read, or the rollups are damaged.
+    """
+    found = dict(foreseen or {})
+    found |= require(rollups, stream, {ref.id for ref in _loaded(manifest)} - found.keys())
     state = Stream(
         bounds=bounds,
         head=manifest.watermark,
@@ -377,13 +396,14 @@ def load(
     state.rename(manifest.pending)
     state.window.clock = manifest.clock
     for ref in manifest.sessions:
-        if ref.id in found:  # sessions that ended long ago end by themselves; those that may live must be there
-            state.window.load(found[ref.id])
+        state.window.load(found[ref.id])
     state.window.evict()
+    for ref in manifest.tombstones:
+        state.tombstones += tombstones.unpack(found[ref.id])
     state.titles.waiting.update(((path, title), (seen, since)) for path, title, seen, since in manifest.titles)
     state.candidates = candidates(manifest)
     state.taken.update((message, (done, total)) for message, done, total in manifest.open)
-    return manifest, state
+    return state
 
 
 def candidates(manifest: Manifest) -> list[names.Candidates]:

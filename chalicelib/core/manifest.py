@@ -29,8 +29,8 @@ class Run(NamedTuple):
 
     level: int
     parts: tuple[Ref, ...]
-    ends: bool = False
-    """Whether the parts end by themselves."""
+    open: bool = False
+    """Whether it was written before its period was over: the sweep makes a closed one of it."""
 
     @property
     def size(self) -> int:
@@ -74,6 +74,8 @@ class Manifest:
     """Names that there was no room for: kind, day, names earned on it, and checksums with how often each was seen."""
     ids: tuple[Ref, ...] = ()
     """Blocks of accepted message ids; `low` and `high` are the minutes of acceptance that they span."""
+    tombstones: tuple[Ref, ...] = ()
+    """What was taken out, for messages that come later; `high` is the moment up to which the latest counts."""
     open: tuple[tuple[int, int, int], ...] = ()
     """Messages of which a part is still to come: id, hits taken in, hits in all."""
     periods: dict[Period, tuple[Run, ...]] = field(default_factory=dict)
@@ -81,6 +83,10 @@ class Manifest:
     """Up to which segment the log was merged into large segments."""
     compacting: tuple[tuple[int, int], ...] = ()
     """Runs of segments, first and last, that are being merged: whoever comes next merges them, if they are not yet."""
+    merged: tuple[tuple[int, int], ...] = ()
+    """Up to which segment the log was merged, and when that was: until their originals are deleted."""
+    cleaned: int = 0
+    """Up to which segment the originals of merged segments are deleted."""
     redacting: int = 0
     """The marker of a redaction that these rollups know nothing of yet, but for its `pending` names; 0 for none.
     Meanwhile no other segments are merged, so that none comes back that was rewritten."""
@@ -90,8 +96,8 @@ class Manifest:
     def parts(self) -> set[str]:
         """The ids of every part that it names."""
         runs = (run for period in self.periods.values() for run in period)
-        named = (*self.names, *self.sessions, *self.ids, *(part for run in runs for part in run.parts))
-        return {part.id for part in named}
+        counted = (part for run in runs for part in run.parts)
+        return {part.id for part in (*self.names, *self.sessions, *self.ids, *self.tombstones, *counted)}
 
     def pack(self) -> bytes:
         """The manifest's bytes; its version stands beside them, for the condition to name."""
@@ -111,9 +117,14 @@ class Manifest:
             "open": self.open,
             "periods": periods_to(self.periods),
             "compacted": self.compacted,
+            "cleaned": self.cleaned,
         }
         if self.candidates:
             body["candidates"] = self.candidates
+        if self.merged:
+            body["merged"] = self.merged
+        if self.tombstones:
+            body["tombstones"] = self.tombstones
         if self.compacting:
             body["compacting"] = self.compacting
         if self.redacting:
@@ -150,6 +161,9 @@ def unpack(version: int, data: bytes) -> Manifest:
         periods=periods_from(body["periods"]),
         compacted=body["compacted"],
         compacting=tuple(map(tuple, body.get("compacting", ()))),
+        merged=tuple(map(tuple, body.get("merged", ()))),
+        tombstones=_refs(body.get("tombstones", ())),
+        cleaned=body.get("cleaned", 0),
         redacting=body.get("redacting", 0),
         pending=tuple(Renamed(*each) for each in body.get("pending", ())),
     )
@@ -163,7 +177,7 @@ def periods_to(periods: Mapping[Period, tuple[Run, ...]]) -> list[tuple[int, int
 def periods_from(rows: Iterable[Any]) -> dict[Period, tuple[Run, ...]]:
     """The periods that `periods_to` wrote."""
     return {
-        Period(first, last): tuple(Run(level, _refs(parts), ends) for level, parts, ends in runs)
+        Period(first, last): tuple(Run(level, _refs(parts), still) for level, parts, still in runs)
         for first, last, runs in rows
     }
 

@@ -21,14 +21,14 @@ class LogStore(Protocol):
         """
 
     def put(self, stream: str, number: int, data: bytes, expires: int | None) -> None:
-        """Writes a new segment.
+        """Writes a new segment. One with a number that others follow never `expires`.
 
         Raises:
             Conflict: the number is taken, perhaps by this very call if its first answer was lost.
         """
 
-    def replace(self, stream: str, number: int, old: bytes, new: bytes, *, for_good: bool) -> None:
-        """Rewrites a segment; `for_good` takes its end away, else that stays as it is.
+    def replace(self, stream: str, number: int, old: bytes, new: bytes) -> None:
+        """Rewrites a segment.
 
         Raises:
             Conflict: it is not, or no longer, what `old` says.
@@ -37,8 +37,8 @@ class LogStore(Protocol):
     def overwrite(self, stream: str, number: int, data: bytes, expires: int | None) -> None:
         """Writes a segment, whatever is there."""
 
-    def delete(self, stream: str, number: int) -> None:
-        """Deletes a segment; one that is gone is fine."""
+    def remove(self, stream: str, numbers: Collection[int]) -> None:
+        """Deletes items; those that are gone are fine."""
 
 
 class RollupStore(Protocol):
@@ -69,6 +69,9 @@ class RollupStore(Protocol):
     def expire(self, stream: str, ids: Collection[str], at: int) -> None:
         """Lets parts end at a moment, in Unix seconds."""
 
+    def missing(self, stream: str, ids: Collection[str]) -> set[str]:
+        """Which of these parts are not there, consistently."""
+
     def lasting(self, stream: str) -> list[str]:
         """The ids of every part that does not end by itself, also of those that no manifest names."""
 
@@ -80,6 +83,13 @@ class RollupStore(Protocol):
 
     def drop(self, stream: str, version: int) -> None:
         """Removes the manifest of this version: the rollups start anew from the log."""
+
+
+class Held(NamedTuple):
+    """What a redaction that is under way needs of its stream."""
+
+    parts: frozenset[str]
+    """The ids of parts that it has written and that no manifest names yet."""
 
 
 class Folds(Protocol):

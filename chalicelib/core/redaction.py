@@ -25,8 +25,8 @@ from .cells import DAY, HOUR, SUMMARY
 from .cells import unpack as unpack_part
 from .errors import BrokenLog, Conflict
 from .events import Bot
-from .folding import Folder, Redacted
-from .log import SEGMENT_LIFE, load_names, read_manifest, require, tail
+from .folding import Periods, Redacted, minute_of
+from .log import load_names, read_manifest, require, tail
 from .manifest import Manifest, Period
 from .names import Names
 from .periods import month_of, span_of
@@ -34,7 +34,9 @@ from .ports import Item, LogStore, RollupStore
 from .sealing import WRITES, Outside
 from .segments import GONE, Kind, Orders, Renamed, Segment
 from .segments import unpack as unpack_segment
-from .wishes import DELETED, Act, Gone, Notes, Plan, Wish, agent_key
+from .sweeping import Sweeper
+from .tombstones import ALWAYS, Tombstone, agent_key, hashed
+from .wishes import DELETED, Act, Gone, Notes, Plan, Wish
 
 READ = 4_000_000
 """Bytes of segments in one step: what a function's memory holds at ease."""
@@ -62,7 +64,7 @@ class Redaction:
         self._rollups = rollups
         self._outside = outside
         self._now = now
-        self._folder = Folder(log, rollups, now=now, step=read)
+        self._folder = Sweeper(log, rollups, now=now, step=read)
         self._stream = stream
         self._wish = wish
         self.notes = notes
@@ -235,7 +237,8 @@ class Redaction:
                 self._restart()
                 return False
         notes.renamed = self._renames()
-        if not (notes.renamed or notes.removed or notes.moved):
+        tombstones = self._tombstones()
+        if not (notes.renamed or notes.removed or notes.moved or tombstones):
             notes.phase = "clean"  # as far as the log goes: a bot's hits may still be there
             return False
         number = notes.head + 1
@@ -249,13 +252,26 @@ class Redaction:
             clock=clock,
             first_names=[known + 1 for known in notes.counts],
             orders=Orders(renamed=notes.renamed, forgotten=sorted(self._wish.keys)),
+            tombstones=tombstones,
         )
         try:
-            ends = max(int(self._now()), clock) + SEGMENT_LIFE
-            self._log.put(self._stream, number, marker.pack(), ends)
+            self._log.put(self._stream, number, marker.pack(), None)
         except Conflict:
             return False  # somebody appended meanwhile, or this very call did
         return self._marked(number)
+
+    def _tombstones(self) -> list[Tombstone]:
+        """What stays out of whatever was accepted before this was asked for. Retention needs none: it is daily."""
+        wish = self._wish
+        if wish.act is Act.ERASE:
+            keys = tuple(sorted(hashed(str(key)) for key in wish.keys))
+            return [Tombstone(wish.asked_at, keys=keys, agents=(hashed(wish.agent),) if wish.agent else ())]
+        if wish.act is not Act.PURGE:
+            return []
+        start = -ALWAYS if wish.start is None else wish.start
+        end = ALWAYS if wish.end is None else wish.end
+        paths = tuple(sorted(hashed(naming.identity(Kind.PATH, text)) for text in self.notes.texts))
+        return [Tombstone(wish.asked_at, start, end, paths)]
 
     def _marked(self, number: int) -> bool:
         self.notes.marker = number
@@ -316,12 +332,12 @@ class Redaction:
             writes += less is not segment
             if item.number <= head:
                 if less is not segment:  # an original, waiting for its end, of a merged segment
-                    self._log.delete(self._stream, item.number)
+                    self._log.remove(self._stream, [item.number])
                 continue
             if segment.first != head + 1:
                 raise BrokenLog(f"segment {segment.first} follows {head}")
             if less is not segment:
-                self._log.replace(self._stream, item.number, item.data, less.pack(), for_good=False)
+                self._log.replace(self._stream, item.number, item.data, less.pack())
             found.append(less)
             head = segment.number
         self._count(found)
@@ -362,6 +378,9 @@ class Redaction:
             found = [segment for segment, _ in tail(self._read(up_to=manifest.watermark), notes.head)]
             self._count(found)
             notes.head = notes.cursor = found[-1].number
+            return False
+        if self._rollups.missing(self._stream, _parts(notes.periods)):
+            notes.phase = "fold"  # begins to count anew: somebody has deleted what was counted
             return False
         inside = [period for period in manifest.periods if _touched(period, notes.spans)]
         outside = {period: runs for period, runs in manifest.periods.items() if period not in inside}
@@ -422,7 +441,7 @@ def remove_unnamed(rollups: RollupStore, stream: str, before: int) -> None:
     """
     named = read_manifest(rollups, stream).parts()
     minute = before // 60
-    rollups.remove(stream, [part for part in rollups.stored(stream) if part not in named and _minute(part) <= minute])
+    rollups.remove(stream, [part for part in rollups.stored(stream) if part not in named and minute_of(part) <= minute])
 
 
 def overdue(rollups: RollupStore, stream: str, cutoff: int) -> bool:
@@ -439,8 +458,8 @@ def overdue(rollups: RollupStore, stream: str, cutoff: int) -> bool:
     return False
 
 
-def _minute(part: str) -> int:
-    return int(part.partition("-")[0], 16)
+def _parts(periods: Periods) -> set[str]:
+    return {part.id for runs in periods.values() for run in runs for part in run.parts}
 
 
 def _span(day: int, today: int) -> tuple[int, int]:

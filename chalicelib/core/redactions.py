@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from . import ids, sealing
 from .errors import Conflict, Invalid, Unavailable
-from .ports import LogStore, RollupStore
+from .ports import Held, LogStore, RollupStore
 from .redaction import READ, Redaction, remove_unnamed
 from .sealing import Outside
 from .wishes import DELETED, Act, Gone, Notes, Wish
@@ -189,6 +189,14 @@ class Redactions:
     def book(self, stream: str) -> Book:
         """All that is known of a stream's redactions."""
         return self._ports.books.get(stream) or Book()
+
+    def held(self, stream: str) -> Held | None:
+        """What the redaction that is under way needs of its stream; None if there is none."""
+        book = self.book(stream)
+        if book.running is None:
+            return None
+        runs = (run for period in book.notes.periods.values() for run in period)
+        return Held(frozenset(part.id for run in runs for part in run.parts))
 
     def ask(self, stream: str) -> None:
         """Asks for work on a stream's book to go on.

@@ -8,16 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from . import accepted
-from .cells import DAY
 from .errors import Conflict
 from .events import Bot
+from .lifetimes import SEAL
 from .log import read_manifest, tail
 from .ports import LogStore, RollupStore
 from .segments import Orders, Segment, unpack
 
-LIFE = accepted.HORIZON + 2 * DAY
-"""Seconds for which a stream stays sealed: a message that is older would be refused anyway."""
 WRITES = 1_000
 """So many segments are written or deleted in one step: it takes seconds, however small they are."""
 
@@ -48,7 +45,7 @@ def seal(log: LogStore, rollups: RollupStore, stream: str, now: float) -> int:
         mark = Segment(number, number, last.epoch + 1, last.next_event, last.next_session)
         mark.orders = Orders(sealed=True)
         with suppress(Conflict):  # somebody appended meanwhile, or this very call did
-            log.put(stream, number, mark.pack(), int(now) + LIFE)
+            log.put(stream, number, mark.pack(), int(now) + SEAL)
             return number
 
 
@@ -68,12 +65,11 @@ def empty(  # noqa: PLR0913, PLR0917 - the world
     """
     # The manifest goes before the segments do: with it one would begin to read behind the first.
     whole = Segment(mark, 1, 1 << 31, orders=Orders(sealed=True))
-    log.overwrite(stream, 1, whole.pack(), int(now) + LIFE)
+    log.overwrite(stream, 1, whole.pack(), int(now) + SEAL)
     while manifest := rollups.manifest(stream):
         rollups.drop(stream, manifest[0])
     gone = [item.number for item in log.read(stream, after=1, at_most=at_most) if item.number != mark][:WRITES]
-    for number in gone:
-        log.delete(stream, number)
+    log.remove(stream, gone)
     if gone:
         return False
     rollups.remove(stream, rollups.stored(stream))

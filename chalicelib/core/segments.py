@@ -2,7 +2,8 @@
 
 A segment stands alone: it holds the names that it is the first to use, the sessions that it touches, and which range
 of which message it took in. Format 1 is the order of `pack`; format 2, which only a redaction's marker has, goes on
-with what it orders, and format 3 with the names that there was no room for. A reader refuses any other.
+with what it orders, format 3 with the names that there was no room for, and format 4, which a marker keeps once it is
+carried out, with tombstones. A reader refuses any other.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from . import tombstones
 from .columns import Reader, Writer
+from .tombstones import Tombstone
 
-_KIND, _PLAIN, _MARKER, _CROWDED = b"S", 1, 2, 3
+_KIND, _PLAIN, _MARKER, _CROWDED, _ENDURING = b"S", 1, 2, 3, 4
 
 GONE = "\0"
 """What stands in place of a name that was redacted: its id is never given again. Texts hold no NUL."""
@@ -153,6 +156,8 @@ class Segment:
     """For each kind, the checksums of names that there was no room for, in the order of the events that had them."""
     orders: Orders | None = None
     """Only in the marker of a redaction that is not through yet, and in a seal."""
+    tombstones: list[Tombstone] = field(default_factory=list)
+    """What the redaction took out, of which this is or was the marker: for messages that come later."""
 
     def __len__(self) -> int:
         return len(self.events.id)
@@ -161,6 +166,11 @@ class Segment:
     def merged(self) -> bool:
         """Whether it was made of old segments: without the messages that it took in, and without session keys."""
         return len(self) > 0 and not self.taken
+
+    @property
+    def youngest(self) -> int:
+        """The latest moment of acceptance that anything in it is about."""
+        return max([self.clock, *(tombstone.at for tombstone in self.tombstones)])
 
     @property
     def sealed(self) -> bool:
@@ -187,16 +197,20 @@ class Segment:
         out.deltas(next(columns))  # times
         for column in columns:
             out.column(column)
-        if self.orders is None:
-            if not any(self.refused):
-                return out.frame(_KIND, _PLAIN)
-            for refused in self.refused:
-                out.column(refused)
-            return out.frame(_KIND, _CROWDED)
-        out.uint(self.orders.sealed)
-        put_renamed(out, self.orders.renamed)
-        out.column(self.orders.forgotten)
-        return out.frame(_KIND, _MARKER)
+        if self.tombstones:
+            tombstones.put(out, self.tombstones)
+            out.uint(self.orders is not None)
+        if self.orders is not None:
+            out.uint(self.orders.sealed)
+            put_renamed(out, self.orders.renamed)
+            out.column(self.orders.forgotten)
+        if self.tombstones or self.orders is not None:
+            return out.frame(_KIND, _ENDURING if self.tombstones else _MARKER)
+        if not any(self.refused):
+            return out.frame(_KIND, _PLAIN)
+        for refused in self.refused:
+            out.column(refused)
+        return out.frame(_KIND, _CROWDED)
 
 
 def unpack(data: bytes) -> Segment:
@@ -205,7 +219,7 @@ def unpack(data: bytes) -> Segment:
     Raises:
         BrokenLog: the bytes are damaged, or of another format.
     """
-    version = next((known for known in (_MARKER, _CROWDED) if data[1:2] == bytes((known,))), _PLAIN)
+    version = next((known for known in (_MARKER, _CROWDED, _ENDURING) if data[1:2] == bytes((known,))), _PLAIN)
     reader = Reader(data, _KIND, version)
     head = [reader.uint() for _ in range(6)]
     number, first, epoch, next_event, next_session, clock = head
@@ -218,7 +232,9 @@ def unpack(data: bytes) -> Segment:
     segment.retitles = list(map(Retitle, reader.column(), reader.column(), reader.texts()))
     ids, times = reader.deltas(), reader.deltas()
     segment.events = Columns(ids, times, *(reader.column() for _ in range(len(Columns.__slots__) - 2)))
-    if version == _MARKER:
+    if version == _ENDURING:
+        segment.tombstones = tombstones.get(reader)
+    if version == _MARKER or (version == _ENDURING and reader.uint()):
         segment.orders = Orders(bool(reader.uint()), get_renamed(reader), reader.column())
     if version == _CROWDED:
         segment.refused = [reader.column() for _ in Kind]

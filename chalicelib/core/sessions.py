@@ -9,9 +9,7 @@ import struct
 from collections.abc import Collection, Iterable, Mapping
 
 from .columns import Reader, Writer
-
-LIFETIME = 8 * 3600
-"""Seconds after its last hit that a session ends."""
+from .lifetimes import SESSION
 
 BYTES = 128_000_000
 """Bytes of memory that the sessions of a stream may take, as `cost` reckons them (a setting): 650,000 that have seen a
@@ -68,7 +66,7 @@ def slice_of(entry: Entry) -> int:
 
 def oldest(clock: int) -> int:
     """The span of which sessions count as living, and all later ones. Some that have just ended are among them."""
-    return (clock - LIFETIME) // SLICE
+    return (clock - SESSION) // SLICE
 
 
 def number(entry: Entry) -> int:
@@ -80,7 +78,7 @@ def number(entry: Entry) -> int:
 def alive(entry: Entry, clock: int, moment: int) -> bool:
     """Whether a hit at `moment`, accepted when the stream's clock stands at `clock`, belongs to the session."""
     _, touched, last = _HEAD.unpack_from(entry)
-    return bool(clock - touched <= LIFETIME and -LIFETIME <= moment - last <= LIFETIME)
+    return bool(clock - touched <= SESSION and -SESSION <= moment - last <= SESSION)
 
 
 def has_seen(entry: Entry, path: bytes) -> bool:

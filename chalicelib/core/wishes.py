@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from hashlib import sha256
 from itertools import accumulate, compress
 from typing import Any
 
@@ -52,11 +51,6 @@ class Wish:
     """The sessions that are erased, by key."""
     agent: str = ""
     """`agent_key` of the User-Agent of which bots' hits are erased."""
-
-
-def agent_key(user_agent: str) -> str:
-    """What stands for a User-Agent while it is looked for, so that nobody has to write it down."""
-    return sha256(user_agent.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Gone(Exception):

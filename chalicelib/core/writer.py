@@ -10,16 +10,18 @@ import zlib
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import NamedTuple
 
 from . import names as naming
-from . import sessions
+from . import sessions, tombstones
 from .errors import BrokenLog, Invalid
 from .events import Hit
 from .messages import Message
 from .numbering import DAY, Ids, replay_candidates
 from .segments import EVENT, GONE, LISTED, Columns, Kind, Renamed, Retitle, Segment, Taken
 from .sessions import Entry, Window
+from .tombstones import Tombstone
 from .tracking import Tracker, moments, replay_sessions
 
 TITLE_SIGHTINGS = 10
@@ -126,6 +128,8 @@ class Stream:
     """For each kind, names that there was no room for."""
     taken: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Messages of the segments that this writer has read: id to (hits taken in, hits in all)."""
+    tombstones: list[Tombstone] = field(default_factory=list)
+    """What was taken out, and stays so for messages that were accepted before."""
     sealed: bool = False
     """Whether nothing may be written any more."""
 
@@ -169,6 +173,7 @@ class Stream:
         replay_candidates(self.candidates, segment)
         replay_titles(self.titles, segment, self.window.clock)
         self.window.apply(replay_sessions(self.window, segment), segment.clock)
+        self.tombstones += segment.tombstones
         if segment.orders is not None:
             self.rename(segment.orders.renamed)
             self.sealed = self.sealed or segment.orders.sealed
@@ -206,6 +211,7 @@ class Stream:
             if title:
                 self.path_titles[i] = title
         for retitle in segment.retitles:
+            self.characters[Kind.PATH] += len(retitle.title) - len(self.path_titles.get(retitle.path, ""))
             self.path_titles[retitle.path] = retitle.title
 
     def _close(self, segment: Segment) -> None:
@@ -227,13 +233,19 @@ class Stream:
         """The segment that takes in these messages, in this order, up to so many hits.
 
         Messages that are in already are passed over; whoever drafts says so by `outstanding` and by not handing over
-        those that only the blocks of accepted ids know.
+        those that only the blocks of accepted ids know. Hits that a tombstone is about get ids, but do not become
+        events: as if they had been taken out after they were in.
         """
         taken, hits, accepted, keyed = self._take(messages, at_most)
         clock = max([self.window.clock, *(each.accepted for each in taken)])
+        events = range(self.next_event, self.next_event + len(hits))
+        kept = tombstones.kept(self.tombstones, hits, accepted) if self.tombstones else None
+        if kept is not None:
+            hits, accepted = list(compress(hits, kept)), list(compress(accepted, kept))
+            keyed = list(compress(keyed, kept))
         ids = [Ids(kind, self, clock // DAY) for kind in Kind]
         columns = _columns(hits, ids, keyed)
-        columns.id = list(range(self.next_event, self.next_event + len(hits)))
+        columns.id = list(events if kept is None else compress(events, kept))
         tracker = Tracker(self.window, self.next_session, self.bounds.sessions)
         tracker.track(hits, accepted, columns)
         titles, retitles = self._retitle(hits, accepted, columns, ids[Kind.PATH])
@@ -241,7 +253,7 @@ class Stream:
             number=self.head + 1,
             first=self.head + 1,
             epoch=self.epoch,
-            next_event=self.next_event + len(hits),
+            next_event=events.stop,
             next_session=tracker.next_session,
             clock=tracker.clock,
             taken=taken,
@@ -298,9 +310,11 @@ class Stream:
             if not title or title == current.get(path, ""):
                 continue
             columns.title[i] = checksum = title_checksum(title)
-            if titles.see(path, checksum, clocks[i]):
+            longer = len(title) - len(current.get(path, ""))
+            if titles.see(path, checksum, clocks[i]) and paths.characters + longer <= naming.BYTES:
                 retitles.append(Retitle(i, path, title))
                 current[path] = title
+                paths.characters += longer
         return titles, retitles
 
 

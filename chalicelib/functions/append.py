@@ -204,10 +204,9 @@ class _Append:
             # Some may be in the log already. They are recognised when they come again.
             logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})
             return _Done(stream, batch)
-        if appended.sealed:
-            return _Done(stream, batch, appended)
-        _keep_drops(stream, messages)
-        return _Done(stream, batch, appended, lost=_keep_bots(stream, messages))
+        if not appended.sealed:
+            _keep_drops(stream, messages)
+        return _Done(stream, batch, appended, lost=_keep_bots(stream, appended.bots))
 
     def _tell(self, done: _Done) -> None:
         """Notes what became of the messages of a stream."""
@@ -274,10 +273,11 @@ class _Append:
         return lambda records: work(records) if self._remaining() >= ENDING else None
 
 
-def _keep_bots(stream: str, messages: list[Message]) -> int:
+def _keep_bots(stream: str, messages: Sequence[Message]) -> int:
     """Keeps what bots sent, to look into: nobody's figures wait for it. How many hits could not be kept."""
     try:
-        wiring.rollups().keep_bots(stream, messages)
+        if messages:
+            wiring.rollups().keep_bots(stream, messages)
     except Exception:
         logger.exception("bots could not be kept", extra={"stream": stream})
         return sum(len(message.bots) for message in messages)

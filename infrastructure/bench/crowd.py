@@ -16,12 +16,12 @@ from typing import Any
 from chalicelib.core.errors import Conflict
 from chalicelib.core.events import Hit
 from chalicelib.core.folding import Folder
+from chalicelib.core.lifetimes import SESSION
 from chalicelib.core.log import Appender
 from chalicelib.core.messages import Message
 from chalicelib.core.names import EARNED
 from chalicelib.core.ports import Item
 from chalicelib.core.segments import Kind
-from chalicelib.core.sessions import LIFETIME
 from chalicelib.core.writer import Bounds, Stream
 
 from .exporting import fresh, memory
@@ -114,7 +114,7 @@ def measure(visitors: int) -> Crowd:
 def _messages(visitors: int) -> Iterator[Message]:
     chance = random.Random(9)  # noqa: S311 - the same visitors each time
     for number, start in enumerate(range(0, visitors, BATCH), 1):
-        now = BEGIN + LIFETIME * start // visitors
+        now = BEGIN + SESSION * start // visitors
         hits = tuple(PAGE._replace(at=now, session=chance.getrandbits(63)) for _ in range(min(BATCH, visitors - start)))
         yield Message(number, now, STREAM, False, hits)
 

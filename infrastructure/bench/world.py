@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 from chalicelib.aws.log import DynamoLog
 from chalicelib.aws.rollups import DynamoRollups
-from chalicelib.core.folding import Folder
 from chalicelib.core.log import Appender, read_manifest
 from chalicelib.core.manifest import Manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.reading import Reader
+from chalicelib.core.sweeping import Sweeper
 
 from .memory import Tables
 from .meter import Meter, schema
@@ -37,7 +37,7 @@ class World:
         log, rollups = tables
         self.log = DynamoLog(self.client, log)
         self.rollups = DynamoRollups(self.client, rollups)
-        self.folder = Folder(self.log, self.rollups, now=self.clock)
+        self.folder = Sweeper(self.log, self.rollups, now=self.clock)
         self.appender = Appender(self.log, self.rollups, self, now=self.clock)
         self.folds = 0
         self.events = 0

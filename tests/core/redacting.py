@@ -79,6 +79,7 @@ class Redactor:
         """Asks for a redaction, and has it done whatever it takes."""
         with self.universe.faults.spared():
             wish = self.redactions.begin(self.universe.stream, act, **what)
+        self.universe.now += 1  # what was accepted in the second of the wish goes as well
         self.work()
         with self.universe.faults.spared():
             done = self.redactions.done(self.universe.stream, wish.id)

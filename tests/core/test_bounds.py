@@ -95,12 +95,12 @@ class TestSessions:
         for _ in range(5):
             send(world, *(PAGE._replace(session=next(_ids)) for _ in range(100)))
             world.now += HOUR
-        _, state = load(wiring.rollups(), world.stream, world.bounds)
+        state = load(wiring.rollups(), world.stream, read_manifest(wiring.rollups(), world.stream), world.bounds)
         for segment in world.segments():
             state.replay(segment)
             assert state.window.size <= bound
         world.fold(1, sweep=False)
-        _, state = load(wiring.rollups(), world.stream, world.bounds)
+        state = load(wiring.rollups(), world.stream, read_manifest(wiring.rollups(), world.stream), world.bounds)
         assert 0 < state.window.size <= bound
         assert visits(world) == [1] * 500
 

@@ -1,70 +1,30 @@
 """What is to go goes for good, all else stays as it was, whoever writes, reads, folds, sweeps and dies meanwhile."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chalicelib import wiring
 from chalicelib.core import compaction, redaction, sealing
 from chalicelib.core.audit import UNDER_WAY, audit
 from chalicelib.core.errors import BrokenLog, Unavailable
-from chalicelib.core.events import Bot, Hit
+from chalicelib.core.events import Bot
 from chalicelib.core.folding import Folder
-from chalicelib.core.log import read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.redaction import overdue
 from chalicelib.core.redactions import LATE, WAITING, Book, Outcome, Worker
 from chalicelib.core.segments import GONE, Kind, unpack
-from chalicelib.core.wishes import Act, agent_key
+from chalicelib.core.tombstones import agent_key
+from chalicelib.core.wishes import Act
 from chalicelib.core.writer import Bounds
-from tests.core.redacting import Redactor, Row
-from tests.core.world import BEFORE, CRASH_AFTER, CRASH_BEFORE, INTERLEAVE, KINDS, START, Faults, Universe, struck
-from tests.dynamo import Dynamo
-from tests.histories import histories
+from tests.core.redacting import Redactor
+from tests.core.staging import DAY, PAGE, agrees, seen, send, stage
+from tests.core.world import BEFORE, CRASH_AFTER, CRASH_BEFORE, INTERLEAVE, START
 
-_streams = count(1)
-DAY = 86400
-PAGE = Hit("/", "", False, "", "o", "", None, None, "", "", 0, START, 0, 0)
 pytestmark = pytest.mark.usefixtures("world")
-
-
-@contextmanager
-def stage(segment_hits: int = 20_000, **options: Any) -> Iterator[tuple[Universe, Redactor]]:
-    with struck(faults := Faults(aws=Dynamo())):
-        universe = Universe(f"acc/pageviews/red{next(_streams)}", segment_hits, faults=faults)
-        faults.enabled = False
-        yield universe, Redactor(universe, **options)
-
-
-def send(of: Universe, *hits: Hit, bots: tuple[Bot, ...] = (), process: int = 0) -> Message:
-    message = Message(len(of.accepted) * 7_919_777 + 1, of.now, of.stream, False, hits, bots)
-    of.accept(message)
-    of.deliver(process, [message])
-    return message
-
-
-def agrees(of: Universe) -> None:
-    found = audit(wiring.log(), wiring.rollups(), of.stream, now=lambda: of.now)
-    assert not found.differences
-    manifest = read_manifest(wiring.rollups(), of.stream)
-    assert (manifest.redacting, manifest.pending) == (0, ())
-
-
-def seen(of: Universe, process: int) -> dict[str, int]:
-    """Visits by path, as a reader sees them."""
-    snapshot = of.processes[process].reports._reader.snapshot(of.stream)
-    visits: dict[str, int] = {}
-    for part in snapshot.parts(2, -(10**9), 10**9):
-        assert part.visits is not None
-        for path, number in zip(part.visits.path, part.visits.visits, strict=True):
-            text = snapshot.names.path(path)[0]
-            visits[text] = visits.get(text, 0) + number
-    return visits
 
 
 def test_a_purged_path_is_gone_from_everything_that_is_stored() -> None:
@@ -355,6 +315,7 @@ def test_an_erased_visitor_who_comes_while_that_is_done_is_a_new_one() -> None:
         send(world, PAGE._replace(session=88))
         world.fold(0, sweep=False)
         redact.redactions.begin(world.stream, Act.ERASE, keys=(88,))
+        world.now += 1  # what was accepted in the second of the wish goes as well
         came: list[str] = []
 
         def remaining() -> float:
@@ -487,8 +448,18 @@ def test_a_step_writes_only_so_many_segments() -> None:
         send(world, *(PAGE._replace(path="/gone") for _ in range(10)), PAGE)
         redact.redactions.begin(world.stream, Act.PURGE, paths=(1,))
         written: list[str] = []
-        for name in ("replace", "delete"):
-            patch.setattr(wiring.log(), name, _noted(written, getattr(wiring.log(), name)))
+        replace, remove = wiring.log().replace, wiring.log().remove
+
+        def replacing(stream: str, *what: Any) -> None:
+            written.append(stream)
+            replace(stream, *what)
+
+        def removing(stream: str, numbers: Sequence[int]) -> None:
+            written.extend([stream] * len(numbers))
+            remove(stream, numbers)
+
+        patch.setattr(wiring.log(), "replace", replacing)
+        patch.setattr(wiring.log(), "remove", removing)
         most: list[int] = []
 
         def remaining() -> float:
@@ -503,14 +474,6 @@ def test_a_step_writes_only_so_many_segments() -> None:
         Worker(redact.ports).work(world.stream, remaining)
         assert sum(most) > 20
         assert max(most) <= 3
-
-
-def _noted(written: list[str], write: Callable[..., None]) -> Callable[..., None]:
-    def noting(stream: str, *what: Any, **how: Any) -> None:
-        written.append(stream)
-        write(stream, *what, **how)
-
-    return noting
 
 
 def test_only_so_many_wait_for_a_stream() -> None:
@@ -604,7 +567,13 @@ def test_a_writer_that_read_the_rollups_before_a_redaction_and_the_log_after_it_
             redact(Act.ERASE, keys=(key,))
 
         world.processes[1].appender._log = Stalls(meanwhile)
-        send(world, PAGE._replace(path="/gone"), PAGE._replace(path="/b", session=key), process=1)
+        world.now += 60  # it is accepted after what is asked for meanwhile
+        late = Message(
+            10**9, world.now, world.stream, False, (PAGE._replace(path="/gone"), PAGE._replace(path="/b", session=key))
+        )
+        world.now -= 60
+        world.accept(late)
+        world.deliver(1, [late])
         rows = list(redact.rows().values())
         assert [row.path for row in rows] == ["/", "/", "/gone", "/b"]
         assert rows[-1].session == 2
@@ -655,182 +624,6 @@ def test_parts_that_are_gone_since_the_rollups_were_read_are_looked_for_anew() -
 
 def book(redact: Redactor) -> Book:
     return redact.redactions.book(redact.universe.stream)
-
-
-# --- generated histories --------------------------------------------------------------------------------------------
-
-_PATHS = ("/", "/a", "/A", "/b", "/c", "signup")
-hits = st.builds(
-    lambda path, title, ref, browser, session, age: PAGE._replace(
-        path=path, title=title, ref=ref, ref_scheme="h" if ref else "o", browser=browser, session=session, at=-age
-    ),
-    st.sampled_from(_PATHS),
-    st.sampled_from(("", "One", "Two")),
-    st.sampled_from(("", "one.example", "two.example")),
-    st.sampled_from((None, "Firefox\x00139", "Opera\x001")),
-    st.integers(0, 3),
-    st.sampled_from((0, 60, 4000, DAY, 30 * DAY, 400 * DAY, 5000 * DAY)),
-)
-wishes = st.one_of(
-    st.tuples(st.just(Act.PURGE), st.sampled_from(_PATHS[:5]), st.sampled_from((None, 0, 2 * DAY, 100 * DAY))),
-    st.tuples(st.just(Act.RETAIN), st.none(), st.sampled_from((0, DAY, 31 * DAY))),
-    st.tuples(st.just(Act.MERGE), st.sampled_from(_PATHS[:5]), st.sampled_from(_PATHS[:5])),
-    st.tuples(st.just(Act.RENAME), st.sampled_from(_PATHS[:5]), st.sampled_from(("/new", "/B", "/A"))),
-    st.tuples(st.just(Act.ERASE), st.none(), st.integers(1, 3)),
-)
-operations = st.one_of(
-    st.tuples(st.just("send"), st.lists(hits, min_size=1, max_size=6), st.integers(0, 2)),
-    st.tuples(st.just("send"), st.lists(hits, min_size=1, max_size=6), st.integers(0, 2)),
-    st.tuples(st.just("fold"), st.booleans(), st.integers(0, 2)),
-    st.tuples(st.just("time"), st.sampled_from((30, 20_000, 2 * DAY, 45 * DAY)), st.none()),
-    st.tuples(
-        st.just("redact"),
-        wishes,
-        st.lists(st.tuples(st.integers(0, 25), st.integers(0, KINDS - 1), st.booleans()), max_size=5),
-    ),
-    st.tuples(st.just("drop"), st.none(), st.none()),
-)
-
-
-def _placed(universe: Universe, drawn: list[Hit]) -> tuple[Hit, ...]:
-    return tuple(hit._replace(at=universe.now + hit.at) for hit in drawn)
-
-
-def _wish(
-    redact: Redactor, universe: Universe, drawn: tuple[Act, Any, Any]
-) -> tuple[dict[str, Any], Callable[[Row], Row | None]] | None:
-    """What a drawn wish asks for, and what becomes of an event by it, in plain words."""
-    act, name, extent = drawn
-    if act in (Act.RETAIN, Act.ERASE):
-        return _general(universe, act, extent)
-    paths = {
-        text.partition("\0")[0].lower(): (i, text.partition("\0")[0]) for i, text in redact.names().live(Kind.PATH)
-    }
-    if name.lower() not in paths:
-        return None
-    path, text = paths[name.lower()]
-    if act is Act.PURGE:
-        what = {"paths": (path,)} | ({} if extent is None else {"end": universe.now - extent})
-        last = what.get("end", 1 << 60)
-        return what, lambda row: None if row.path == text and row.at <= last else row
-    if act is Act.MERGE:
-        if extent.lower() not in paths or paths[extent.lower()][0] == path:
-            return None
-        target, into = paths[extent.lower()]
-        return {"paths": (path,), "target": target}, lambda row: row._replace(path=into) if row.path == text else row
-    known = paths.get(extent.lower())
-    into = known[1] if known and known[0] != path else extent
-    return {"paths": (path,), "name": extent}, lambda row: row._replace(path=into) if row.path == text else row
-
-
-def _history(script: list[tuple[str, Any, Any]], segment_hits: int, read: int) -> None:
-    with stage(segment_hits, read=read, names_at_once=read % 5 + 1) as (world, redact):
-        late: list[Hit] = [PAGE._replace(path="/meanwhile", at=-5), PAGE._replace(path="/a", at=-5, session=2)]
-        turns = count()
-
-        def meanwhile() -> None:
-            """Between two calls of the redaction others write, fold and sweep."""
-            turn = next(turns)
-            if turn % 3 < 2:
-                send(world, *_placed(world, late[turn % 2 :]), process=2)
-            else:
-                world.fold(2, sweep=turn % 2 == 0)
-
-        world.faults.meanwhile = meanwhile
-        for name, first, second in script:
-            if name == "send":
-                send(world, *_placed(world, first), process=second)
-            elif name == "fold":
-                world.fold(second, sweep=first)
-            elif name == "time":
-                world.now += first
-                world.fold(0, sweep=True)  # as happens every day: old segments end once they were merged
-                assert isinstance(world.faults.aws, Dynamo)
-                world.faults.aws.expire(world.now)
-            elif name == "drop":
-                world.drop()
-            else:
-                _redact(world, redact, first, second)
-        world.fold(0, sweep=True)
-        redact.tidy()
-        agrees(world)
-        rows = redact.rows()
-        world.drop()
-        world.fold(0, sweep=True)
-        agrees(world)
-        world.deliver(1, [m for m in world.accepted.values() if world.now - m.accepted < 29 * DAY])
-        assert redact.rows() == rows, "a second delivery brings nothing back"
-
-
-def _general(universe: Universe, act: Act, extent: int) -> tuple[dict[str, Any], Callable[[Row], Row | None]]:
-    """The same for wishes that name no path."""
-    if act is Act.RETAIN:
-        end = universe.now - extent
-        return {"end": end}, lambda row: None if row.at <= end else row
-    segments = universe.segments()
-    mine = {touched.number for s in segments for touched in s.sessions if extent in (touched.key, touched.previous)}
-    return {"keys": (extent,)}, lambda row: None if row.session in mine else row
-
-
-def _redact(world: Universe, redact: Redactor, wanted: Any, plan: list[tuple[int, int, bool]]) -> None:
-    asked = _wish(redact, world, wanted)
-    if asked is None:
-        return
-    what, becomes = asked
-    before = redact.rows()
-    born = len(world.accepted)
-    world.faults.plan = list(plan)
-    world.faults.enabled = True
-    try:
-        done = redact(wanted[0], **what)
-    finally:
-        world.faults.enabled = False
-        world.faults.plan = []
-        world.faults._left = 0
-    rows = redact.rows()
-    expected = {i: row for i, row in ((i, becomes(row)) for i, row in before.items()) if row is not None}
-    if not done.error:
-        assert {i: row for i, row in rows.items() if i in before} == expected
-    else:
-        assert {i: row for i, row in rows.items() if i in before} == before
-    others = sum(len(message.hits) for message in list(world.accepted.values())[born:])
-    fresh = {i: row for i, row in rows.items() if i not in before}
-    assert len(fresh) == others or done.removed, "what came meanwhile is there"
-    for process in (0, 1):
-        world.now += 61
-        figures: dict[str, int] = {}
-        for row in rows.values():
-            if row.flags & 1:
-                figures[row.path] = figures.get(row.path, 0) + 1
-        assert seen(world, process) == figures
-    world.fold(0, sweep=True)
-    agrees(world)
-
-
-any_history = given(
-    st.lists(operations, max_size=14), st.sampled_from((1, 3, 20_000)), st.sampled_from((1, 900, 4_000_000))
-)
-
-
-class TestHistories:
-    """Everything goes wrong at once: calls fail before and after they act, workers die, others write meanwhile."""
-
-    @histories(20)
-    @any_history
-    def test_what_is_to_go_goes_and_all_else_stays(
-        self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int
-    ) -> None:
-        """Held against a plain model: what becomes of each event by each wish."""
-        _history(script, segment_hits, read)
-
-    @pytest.mark.prove
-    @histories(5_000)
-    @any_history
-    def test_so_it_is_for_as_long_as_one_cares_to_try(
-        self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int
-    ) -> None:
-        """As above, for an hour."""
-        _history(script, segment_hits, read)
 
 
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.prove)])

@@ -19,7 +19,8 @@ from chalicelib.core.audit import audit
 from chalicelib.core.errors import NotFound
 from chalicelib.core.messages import Message
 from chalicelib.core.redactions import STALE
-from chalicelib.core.wishes import Act, agent_key
+from chalicelib.core.tombstones import agent_key
+from chalicelib.core.wishes import Act
 from chalicelib.functions import redact as module
 from chalicelib.pageviews.visitors import Visitors
 from infrastructure.local import schedules

@@ -10,7 +10,7 @@ from chalicelib.aws.accounts import Created
 from chalicelib.core.events import Hit
 from chalicelib.core.manifest import unpack
 from chalicelib.core.messages import Message
-from infrastructure.audit import audit
+from infrastructure.audit import audit, rebuild
 
 
 def _counted(owner: Created, hits: int) -> str:
@@ -53,6 +53,20 @@ def test_what_differs_is_listed_and_fails(owner: Created, lost: str) -> None:
     result = CliRunner().invoke(audit, [stream])
     assert result.exit_code == 1
     assert ": 1 differences\n  " in result.output
+    mended = CliRunner().invoke(rebuild, [stream])
+    if lost == "a segment":
+        assert "rebuild" not in result.output
+        assert (mended.exit_code, mended.output) == (
+            1,
+            f"{stream}: the log ends at 0, before the watermark 1\n",
+        )
+        return
+    assert result.output.endswith(f"  the log is sound: `countless rebuild {stream}` counts anew from it\n")
+    assert (mended.exit_code, mended.output) == (
+        0,
+        f"{stream}: counted anew from 1 segments\n{stream}: 3 events in 1 segments, watermark 1: ok\n",
+    )
+    assert CliRunner().invoke(audit, [stream]).exit_code == 0
 
 
 def test_a_stream_that_no_site_has_is_an_error(owner: Created) -> None:

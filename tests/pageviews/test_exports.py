@@ -22,12 +22,12 @@ from chalicelib.core.compaction import join
 from chalicelib.core.events import Hit
 from chalicelib.core.exporting import Chunk, Source
 from chalicelib.core.exports import Lost
-from chalicelib.core.folding import Folder
 from chalicelib.core.listing import Place, Tables, place, segments
 from chalicelib.core.log import Appender
 from chalicelib.core.messages import Message
 from chalicelib.core.names import Names, versioned
 from chalicelib.core.segments import EVENT, FIRST, LISTED
+from chalicelib.core.sweeping import Sweeper
 from chalicelib.pageviews import archive, exports
 from chalicelib.pageviews.archive import About, Archive
 from chalicelib.pageviews.exports import HEADER, Csv, Reached
@@ -70,7 +70,7 @@ class Stream:
 
     def fold(self, *, sweep: bool) -> None:
         """Takes the log into the rollups; a sweep merges what is old of it as well."""
-        folder = Folder(wiring.log(), wiring.rollups(), now=self._clock)
+        folder = Sweeper(wiring.log(), wiring.rollups(), now=self._clock)
         if sweep:
             folder.sweep(self.name)
         else:
