@@ -225,7 +225,8 @@ def update(client: "DynamoDBClient", **words: Any) -> Item:  # noqa: ANN401 - as
             return client.update_item(**words).get("Attributes", {})
         except ClientError as error:
             if code(error) == "ConditionalCheckFailedException":
-                raise Cancelled([FAILED], [None]) from None
+                response: Mapping[str, Any] = error.response
+                raise Cancelled([FAILED], [response.get("Item")]) from None
             if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
                 raise Uncertain(f"DynamoDB: {code(error)}") from error
             if code(error) not in _LATER:
@@ -280,6 +281,18 @@ def pause(attempt: int) -> None:
         deadlines.wait(random.uniform(0.2, 1.0) * min(0.01 * 2**attempt, 0.5))  # noqa: S311 - no secret
     except Unavailable as error:
         raise NothingDone(str(error)) from None
+
+
+def after_all(look: Callable[[], T]) -> T:
+    """What a look shows after a write that was done.
+
+    Raises:
+        Uncertain: nobody answers it.
+    """
+    try:
+        return look()
+    except Unavailable as error:
+        raise Uncertain(str(error)) from error
 
 
 def found_out(error: Unavailable, look: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import statistics
 from chalicelib.core.accounts import Scope
-from chalicelib.core.errors import CountlessError, NotFound, Unavailable, Uncertain
+from chalicelib.core.errors import CountlessError, NotFound, Unavailable
 from chalicelib.core.statistics import Group
 
 from . import calls
@@ -21,8 +21,12 @@ from .lookup import Look, Place, Reference, Tables, missing
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-_OF_A_GROUP = (calls.AT_ONCE - 2) // 2
-"""Statistics of one group that a transaction makes: each takes two members, and the group, if it is new, two more."""
+_OF_A_GROUP = (calls.AT_ONCE - 2) // 3
+"""Statistics of one group that a transaction makes: each takes three members, and the group, if it is new, two more."""
+_OPENED_AT_ONCE = calls.AT_ONCE // 2
+"""Months that a transaction opens: each takes a member, and its statistic another."""
+SEALED = "sealed"
+"""The attribute of a month's item that says that its statistic was purged: no value is written to it any more."""
 Member = dict[str, Any]
 
 
@@ -80,31 +84,63 @@ class Making:
     # Months
 
     def _open(self, scope: Scope, found: Mapping[Reference, Place | None], months: Mapping[Reference, str]) -> bool:
-        """Lets statistics know, before a value is written, of months newer than all that have values.
+        """Lets statistics know, before a value is written, of months newer than all that have values, and makes these.
 
         Returns whether all of them are still there.
         """
-        later: dict[Key, str] = {}
+        later: dict[str, str] = {}
         for ref, place in found.items():
             if place is not None and place.newest < months[ref]:
-                key = self._tables.statistic(scope, place.id)
-                later[key] = max(later.get(key, ""), months[ref])
-        members = [{"Update": _newest(key, month)} for key, month in later.items()]
-        if len(members) == 1:
-            return self._open_one(members[0]["Update"])
+                later[place.id] = max(later.get(place.id, ""), months[ref])
         return self._all(
-            [_Transaction(members[at : at + calls.AT_ONCE]) for at in range(0, len(members), calls.AT_ONCE)]
+            [
+                _Transaction(
+                    [
+                        member
+                        for number, month in some
+                        for member in (
+                            _newest(self._tables.statistic(scope, number), month),
+                            self._month(scope, number, month),
+                        )
+                    ]
+                )
+                for some in _several(list(later.items()))
+            ]
         )
 
-    def _open_one(self, words: Mapping[str, Any]) -> bool:
-        """The same for one: a transaction would cost twice as much."""
-        try:
-            calls.update(self._dynamodb, **words)
-        except Cancelled:
-            return False
-        except Uncertain as error:
-            raise Unavailable(str(error)) from error  # no value was written yet
-        return True
+    def months(self, scope: Scope, wanted: Sequence[tuple[str, str]]) -> bool:
+        """Makes the items of months that have none yet, by id of the statistic and month: values are written only where
+        there is one, and none is made once the statistic is gone. So whoever purges it knows of all that can be.
+
+        Returns whether all of the statistics are still there.
+        """
+        return self._all(
+            [
+                _Transaction(
+                    [
+                        *(
+                            _there(self._tables.statistic(scope, number))
+                            for number in dict.fromkeys(n for n, _ in some)
+                        ),
+                        *(self._month(scope, *one) for one in some),
+                    ]
+                )
+                for some in _several(list(dict.fromkeys(wanted)))
+            ]
+        )
+
+    def _month(self, scope: Scope, statistic: str, month: str) -> Member:
+        """The member of a transaction that makes a month's item, if it is not there."""
+        key = self._tables.month(scope, statistic, month)
+        return {
+            "Update": {
+                "TableName": key.table,
+                "Key": key.words,
+                "UpdateExpression": "SET #u = if_not_exists(#u, :now)",
+                "ExpressionAttributeNames": {"#u": "u"},
+                "ExpressionAttributeValues": {":now": {"N": str(int(self._clock()))}},
+            }
+        }
 
     # Groups and statistics
 
@@ -165,6 +201,7 @@ class Making:
                 self._tables.statistic(scope, number),
                 {"name": {"S": name}, "created": {"N": str(int(now))}, "newest": {"S": month}},
             )
+            part.put(self._tables.month(scope, number, month), {"u": {"N": str(int(now))}})
         return part
 
     def _all(self, transactions: Sequence[_Transaction]) -> bool:
@@ -185,15 +222,27 @@ def _done(client: "DynamoDBClient", members: Sequence[Member]) -> Callable[[], b
     return do
 
 
-def _newest(key: Key, month: str) -> dict[str, Any]:
-    """An update that lets a statistic, which must be there, know of a newer month."""
+def _several(months: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """As many as one transaction opens at a time."""
+    return (months[at : at + _OPENED_AT_ONCE] for at in range(0, len(months), _OPENED_AT_ONCE))
+
+
+def _there(key: Key) -> Member:
+    """The member of a transaction that passes if an item is there."""
+    return {"ConditionCheck": {"TableName": key.table, "Key": key.words, "ConditionExpression": "attribute_exists(pk)"}}
+
+
+def _newest(key: Key, month: str) -> Member:
+    """The member of a transaction that lets a statistic, which must be there, know of a newer month."""
     return {
-        "TableName": key.table,
-        "Key": key.words,
-        "UpdateExpression": "SET #newest = :month",
-        "ConditionExpression": "attribute_exists(pk) AND (attribute_not_exists(#newest) OR #newest < :month)",
-        "ExpressionAttributeNames": {"#newest": "newest"},
-        "ExpressionAttributeValues": {":month": {"S": month}},
+        "Update": {
+            "TableName": key.table,
+            "Key": key.words,
+            "UpdateExpression": "SET #newest = :month",
+            "ConditionExpression": "attribute_exists(pk) AND (attribute_not_exists(#newest) OR #newest < :month)",
+            "ExpressionAttributeNames": {"#newest": "newest"},
+            "ExpressionAttributeValues": {":month": {"S": month}},
+        }
     }
 
 

@@ -17,6 +17,7 @@ stand side by side. All reads are consistent. Every method may raise `Unauthenti
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -211,17 +212,20 @@ class Statistics(Groups):
         return _statistic(found, self._updates.delete_day(scope, found.id, day))
 
     def purge(self, scope: Scope, group: str, statistic: str) -> Statistic:
-        """Deletes a statistic with every value; shows what it was. Values are removed later (`removals`).
+        """Deletes a statistic with every value; shows what it was, every value included. They are removed later
+        (`removals`).
+
+        It is a snapshot: whatever is counted at the same time is either shown, or begins the statistic anew, and is
+        answered accordingly. So what one purge after the other shows comes to all that was counted.
 
         Raises:
             NotFound: there is none.
+            Uncertain: it is deleted, or is not, and nobody can show any more what it was.
         """
         ref = Reference(group, statistic)
         mark = secrets.token_hex(8)
-        before: Statistic | None = None
         for _ in range(calls.TRIES):
             found = self._find(scope, ref)
-            before = self.statistic(scope, "", found.id) if before is None or before.id != found.id else before
             try:
                 calls.transact(
                     self._dynamodb,
@@ -235,8 +239,21 @@ class Statistics(Groups):
             except Cancelled:
                 if not self.is_ours(scope, found.id, mark):
                     continue
-            return before
+            return calls.after_all(partial(self._purged, scope, found))
         raise Unavailable("a statistic changes all the time")
+
+    def _purged(self, scope: Scope, found: Place) -> Statistic:
+        """What a statistic was that has just been deleted: from now on nothing is written to it."""
+        months = [item["sk"]["S"].rpartition("#")[2] for item in self._months(scope, found.id)]
+        items = self._updates.seal(scope, found.id, months)
+        values = tuple(dated for item in items for dated in _days(item))
+        written = max((int(item["u"]["N"]) for item in items if _days(item)), default=0)
+        return _statistic(found, (values[-1], written) if values else None, values)
+
+    def _months(self, scope: Scope, number: str) -> Iterator[Item]:
+        return calls.query(
+            self._dynamodb, self._tables.statistics, removals.values(scope), f"{number}#", f"{number}#{LAST}"
+        )
 
     # Exports
 

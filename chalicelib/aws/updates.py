@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import statistics
@@ -24,7 +25,7 @@ from . import calls
 from .calls import Cancelled, Item, Key
 from .groups import Groups
 from .lookup import Look, Place, Reference, Tables
-from .making import Making
+from .making import SEALED, Making
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -33,6 +34,10 @@ KEPT = 86_400
 """Seconds for which an idempotency key is known (statistics contract, rule 2)."""
 _MONTHS_AT_ONCE = 90
 """Months' items that one transaction changes, of the hundred that it may have."""
+_SEALED_IN_A_ROW = 24
+"""Months that are sealed one after the other; more of them are sealed side by side."""
+_WRITABLE = "attribute_exists(pk) AND attribute_not_exists(#sealed)"
+"""What must hold of a month's item for a value to be written: it is there, and its statistic was not purged."""
 _PATIENCE = 8.0
 """Seconds after which a transaction that was not answered is not tried again: a request has 29."""
 
@@ -69,9 +74,18 @@ class Updates:
 
     def plain(self, scope: Scope, update: Update) -> Statistic:
         """Applies an update; see `Statistics.update`."""
-        found = self._places(scope, [update])[_reference(update)]
-        if isinstance(found, CountlessError):
-            raise found
+        for attempt in range(calls.TRIES):
+            if attempt:
+                calls.pause(attempt)
+            found = self._places(scope, [update])[_reference(update)]
+            if isinstance(found, CountlessError):
+                raise found
+            if (done := self._apply(scope, update, found)) is not None:
+                return done
+        raise Unavailable("a statistic comes and goes")
+
+    def _apply(self, scope: Scope, update: Update, found: Place) -> Statistic | None:
+        """Applies an update to a statistic; None if it was purged meanwhile, or its month was still to be made."""
         now = int(self._clock())
         key = self._tables.month(scope, found.id, update.day[:7])
         moves = update.delta is not None
@@ -80,10 +94,16 @@ class Updates:
                 self._dynamodb_once,
                 TableName=key.table,
                 Key=key.words,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **({"ReturnValues": "ALL_NEW"} if moves else {}),
                 **_change(update, now),
             )
-        except Cancelled:
+        except Cancelled as cancelled:
+            there = cancelled.items[0]
+            if there is None:
+                self._making.months(scope, [(found.id, update.day[:7])])
+            if there is None or SEALED in there:
+                return None
             raise statistics.already(update) if update.method is Method.CREATE else statistics.beyond() from None
         value = Decimal(written[_attribute(update.day)]["N"]) if moves else update.value
         return _written(found, Dated(update.day, statistics.tidy(value)), now)
@@ -103,13 +123,40 @@ class Updates:
                 Key=key.words,
                 ReturnValues="ALL_OLD",
                 UpdateExpression="REMOVE #day SET #u = :now",
-                ConditionExpression="attribute_exists(#day)",
-                ExpressionAttributeNames={"#day": _attribute(day), "#u": "u"},
+                ConditionExpression="attribute_exists(#day) AND attribute_not_exists(#sealed)",
+                ExpressionAttributeNames={"#day": _attribute(day), "#u": "u", "#sealed": SEALED},
                 ExpressionAttributeValues={":now": {"N": str(now)}},
             )
         except Cancelled:
             raise NotFound("value") from None
         return Dated(day, statistics.tidy(Decimal(before[_attribute(day)]["N"]))), now
+
+    def seal(self, scope: Scope, statistic: str, months: Sequence[str]) -> list[Item]:
+        """Lets no value be written to months any more: the items as they are then, for good, in the same order.
+
+        Raises:
+            Unavailable: some may be sealed, others not.
+        """
+        parts = [months[at : at + _SEALED_IN_A_ROW] for at in range(0, len(months), _SEALED_IN_A_ROW)]
+        sealed = calls.side_by_side([partial(self._seal, scope, statistic, part) for part in parts])
+        return [item for part in sealed for item in part]
+
+    def _seal(self, scope: Scope, statistic: str, months: Sequence[str]) -> list[Item]:
+        found: list[Item] = []
+        for month in months:
+            key = self._tables.month(scope, statistic, month)
+            with calls.answering():  # twice is as good as once
+                answer = self._dynamodb.update_item(
+                    TableName=key.table,
+                    Key=key.words,
+                    ReturnValues="ALL_NEW",
+                    UpdateExpression="SET #sealed = :yes",
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeNames={"#sealed": SEALED},
+                    ExpressionAttributeValues={":yes": {"BOOL": True}},
+                )
+            found.append(answer["Attributes"])
+        return found
 
     # With a key
 
@@ -175,6 +222,8 @@ class Updates:
             return known  # before anything is made: what was deleted since must not come back
         places = self._places(scope, updates, look)
         sums = self._sums(look, updates, places)
+        if sums is None:
+            return None
         if not sums.changes:
             # What stands in the way may be what the same request, sent twice, has done since its record was looked for.
             again = calls.fetch(self._dynamodb, [record])[record]
@@ -219,13 +268,20 @@ class Updates:
 
     def _sums(
         self, look: Look, updates: Sequence[Update], places: Mapping[Reference, Place | CountlessError]
-    ) -> "_Sums":
-        keys = [
-            self._tables.month(look.scope, found.id, update.day[:7])
+    ) -> "_Sums | None":
+        """What the updates come to; None if statistics were purged meanwhile."""
+        months = {
+            self._tables.month(look.scope, found.id, update.day[:7]): (found.id, update.day[:7])
             for update in updates
             if isinstance(found := places[_reference(update)], Place)
-        ]
-        look.ahead(keys)
+        }
+        look.ahead(months)
+        if any(SEALED in item for key in months if (item := look.item(key)) is not None):
+            return None
+        new = {key: month for key, month in months.items() if look.item(key) is None}
+        if not self._making.months(look.scope, list(new.values())):
+            return None
+        look.tell({key: key.words for key in new})
         sums = _Sums(int(self._clock()))
         for update in updates:
             found = places[_reference(update)]
@@ -278,9 +334,9 @@ class _Sums:
         return [self._member(key, days) for key, days in self.changes.items()]
 
     def _member(self, key: Key, days: Mapping[str, Decimal]) -> dict[str, Any]:
-        names = {"#u": "u"}
+        names = {"#u": "u", "#sealed": SEALED}
         values: dict[str, Any] = {":now": {"N": str(self.now)}}
-        changes, conditions = ["#u = :now"], []
+        changes, conditions = ["#u = :now"], [_WRITABLE]
         for day, before in self._before[key].items():
             name = _attribute(day)
             names[f"#{name}"] = name
@@ -306,7 +362,7 @@ class _Sums:
 
 def _change(update: Update, now: int) -> dict[str, Any]:
     """An update in DynamoDB's words. A sum must stay in the range, which its old value tells."""
-    names = {"#day": _attribute(update.day), "#u": "u"}
+    names = {"#day": _attribute(update.day), "#u": "u", "#sealed": SEALED}
     values: dict[str, Any] = {":now": {"N": str(now)}}
     delta = update.delta
     if delta is None:
@@ -314,7 +370,7 @@ def _change(update: Update, now: int) -> dict[str, Any]:
         created = update.method is Method.CREATE
         return {
             "UpdateExpression": "SET #day = :value, #u = :now",
-            **({"ConditionExpression": "attribute_not_exists(#day)"} if created else {}),
+            "ConditionExpression": f"{_WRITABLE} AND attribute_not_exists(#day)" if created else _WRITABLE,
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
@@ -326,7 +382,7 @@ def _change(update: Update, now: int) -> dict[str, Any]:
     }
     return {
         "UpdateExpression": "ADD #day :value SET #u = :now",
-        "ConditionExpression": "attribute_not_exists(#day) OR (#day > :low AND #day < :high)",
+        "ConditionExpression": f"{_WRITABLE} AND (attribute_not_exists(#day) OR (#day > :low AND #day < :high))",
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": values,
     }

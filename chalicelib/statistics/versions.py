@@ -48,7 +48,10 @@ _CHANGE = (
 )
 _MADE = "group and statistic are made if they are not there"
 _RENAME = "body: name"
-_REMOVE = "?reference_date= deletes that day's value, ?purge=true the statistic with every day's"
+_REMOVE = (
+    "?reference_date= deletes that day's value, ?purge=true the statistic, and answers every value that it had: an "
+    "update that comes at the same time is among them, or begins the statistic anew"
+)
 _VALUES = (
     "with its newest 366 values, those of ?from= and ?to=, or, in their place, sum, min, max, mean and count for each "
     "?interval= (day, week or month)"

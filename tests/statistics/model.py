@@ -62,6 +62,8 @@ class Series:
     owner: int
     """The number of its group."""
     values: dict[str, Decimal]
+    sealed: bool = False
+    """Whether it was purged, and somebody told what it was: nothing is written to it any more."""
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Domain:
             self.alive,
             dict(self.names),
             {number: Head(head.id, head.name, dict(head.members)) for number, head in self.heads.items()},
-            {number: Series(one.id, one.owner, dict(one.values)) for number, one in self.series.items()},
+            {number: Series(one.id, one.owner, dict(one.values), one.sealed) for number, one in self.series.items()},
             dict(self.once),
         )
 
@@ -292,6 +294,8 @@ def updating(  # noqa: C901 - what its steps share is here
             if found is None:
                 answers.append(error("NotFound"))
                 continue
+            if domain.series[found[1]].sealed:
+                raise Again
             values = domain.series[found[1]].values
             value = change.applied(values.get(change.day))
             if isinstance(value, str):
@@ -387,7 +391,8 @@ def deleting_day(group: str, statistic: str, day: str) -> list[Step]:
         return None
 
     def remove(domain: Domain, context: Context_) -> Plain | None:
-        values = domain.series[context["found"][1]].values
+        series = domain.series[context["found"][1]]
+        values = {} if series.sealed else series.values
         if day not in values:
             return error("NotFound")
         return (*context["label"][:4], (day, values.pop(day)), None)
@@ -402,20 +407,20 @@ def purging(group: str, statistic: str) -> list[Step]:
         context["found"] = domain.statistic(group, statistic)
         return error("NotFound") if context["found"] is None else None
 
-    def read(domain: Domain, context: Context_) -> Plain | None:
-        if not domain.has(context["found"]):
-            raise Again
-        context["label"] = domain.told(*context["found"], values=True)
-        return None
-
     def purge(domain: Domain, context: Context_) -> Plain | None:
         if not domain.has(context["found"]):
             raise Again
-        told: Plain = context["label"]
-        del domain.heads[context["found"][0]].members[told[3]]
-        return told
+        context["label"] = domain.told(*context["found"])
+        del domain.heads[context["found"][0]].members[context["label"][3]]
+        return None
 
-    return [_alive, find, read, purge]
+    def show(domain: Domain, context: Context_) -> Plain | None:
+        series = domain.series[context["found"][1]]
+        series.sealed, context["exact"] = True, True
+        days = tuple(sorted(series.values.items()))
+        return (*context["label"][:4], days[-1] if days else None, days)
+
+    return [_alive, find, purge, show]
 
 
 def creating_group(name: str) -> list[Step]:
@@ -563,7 +568,7 @@ def _walk(  # noqa: C901, PLR0917 - where it stands, in all respects
     elif done.answer is None:
         if not (done.untouched and told[0] != "error"):
             yield from _walk(after, done, meanwhile, at, inner, been, finished=True)
-    elif after[done.domain].explains(told, done.answer, loose=loose):
+    elif after[done.domain].explains(told, done.answer, loose=loose and "exact" not in inner):
         yield from _walk(after, done, meanwhile, at, inner, been, finished=True)
 
 

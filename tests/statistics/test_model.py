@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -52,7 +53,7 @@ from tests.core.world import (
     Crash,
     Faults,
 )
-from tests.dynamo import Dynamo, routed, routing
+from tests.dynamo import Dynamo, routed, routing, standing_in
 from tests.front import FrontDoor
 from tests.histories import histories
 
@@ -722,6 +723,43 @@ def test_a_batch_whose_group_goes_while_it_makes_what_is_missing_makes_it_togeth
                     history.perform(0, 0, (*batch, None))
                     history.faults.plan = []
                     history.finish()
+
+
+@pytest.mark.usefixtures("world")
+def test_what_purges_show_and_what_is_left_comes_to_all_that_was_counted() -> None:
+    """However many count and purge at the same time: each count is in one purge's answer, or in what is left."""
+    with standing_in():
+        wiring.forget()
+        owner = wiring.accounts().create_account(
+            name="purge", username="purge", email="purge@example.com", password="correct horse", domain="p", cname=None
+        )
+        store, scope = wiring.statistics(), owner.statistics.scope
+        update = Update("G", "x", Method.INCREMENT, Decimal(0), DAYS[0])
+        others = [
+            lambda: store.update(scope, update),
+            lambda: store.update(scope, replace(update, day=DAYS[4])),
+            lambda: store.batch(scope, [update, replace(update, day=DAYS[3])], None),
+        ]
+        purged: list[Decimal] = []
+
+        def purging() -> None:
+            for _ in range(15):
+                with suppress(NotFound):
+                    purged.extend(dated.value for dated in store.purge(scope, "G", "x").values or ())
+
+        def counting(act: Callable[[], object]) -> None:
+            for _ in range(15):
+                act()
+
+        with ThreadPoolExecutor() as pool:
+            running = [pool.submit(purging), *(pool.submit(counting, act) for act in others)]
+        for one in running:
+            one.result()
+        with suppress(NotFound):
+            purging()
+        assert sum(purged) == 15 * 4
+        assert store.statistics(scope, 10).entries == ()
+    wiring.forget()
 
 
 @pytest.mark.usefixtures("world")

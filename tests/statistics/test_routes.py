@@ -532,6 +532,16 @@ def test_delete_a_day(client: Client) -> None:
     assert client.get("/statistics")[0]["value"] is None
 
 
+def test_a_purge_shows_every_value_of_however_many_months(client: Client) -> None:
+    days = [f"{year}-{month:02}-0{day}" for year in range(2020, 2026) for month in range(1, 13) for day in (1, 2)]
+    updates = [{"group": "g", "name": "s", "value": n, "reference_date": day} for n, day in enumerate(days)]
+    client.post("/statistics/batch", updates)
+    shown = client.delete("/statistics/g/s?purge=true")
+    assert shown["values"] == [{"reference_date": day, "value": n} for n, day in enumerate(days)]
+    assert (shown["reference_date"], shown["value"]) == (days[-1], len(days) - 1)
+    assert client.update("g/s", day=days[0])["value"] == 1
+
+
 @pytest.mark.parametrize("purge", ["True", "true", "1"])
 def test_purge(client: Client, purge: str) -> None:
     made = client.update("g/s", DAY, "set", value=4)
