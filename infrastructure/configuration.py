@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from chalicelib.core import limits
 from chalicelib.core.errors import Invalid
 from chalicelib.core.mail import Mailbox
+from chalicelib.core.writer import LARGEST, Bounds
 from chalicelib.settings import Settings
 
 Check = Callable[[str], str]
@@ -64,6 +65,14 @@ def _secrets(value: str) -> str:
     )
 
 
+def _megabytes(value: str) -> str:
+    try:
+        Bounds.read(value)
+    except Invalid:
+        return f"must be a number from 1 to {LARGEST}"
+    return ""
+
+
 def _mail(value: str) -> str:
     from chalicelib.aws.smtp import Server  # noqa: PLC0415 - for those who have one
 
@@ -111,6 +120,7 @@ CHECKS: Mapping[str, Check] = {
     "files_url": _address,
     "secrets": _fits(_PARAMETERS, "must begin the names of parameters, such as /countless, without a slash at its end"),
     "limits": _limits,
+    "session_megabytes": _megabytes,
     "url": _address,
     "support": _fits(_TEXT, "must be a line of at most 200 characters"),
     "mail": _mail,

@@ -1,6 +1,7 @@
 """The jobs that walk lists, from the schedule to the last page."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,11 +13,12 @@ from chalice.app import Chalice
 
 from chalicelib import wiring
 from chalicelib.aws import clients
-from chalicelib.core.walking import Walk
+from chalicelib.core.walking import Stage, Walk
 from chalicelib.functions import redact, schedules, walks
 from infrastructure.local import schedules as local
 from infrastructure.local.pump import Pump
 from tests.conftest import World
+from tests.dynamo import Dynamo, standing_in
 from tests.front import FrontDoor
 from tests.people import settle
 
@@ -168,3 +170,84 @@ def test_every_walk_is_done_in_pages_as_well(
     pages(pump)
     assert world.drain("COUNTLESS_WALKS_QUEUE") == []
     assert world.drain("COUNTLESS_PARKED_WALKS_QUEUE") == []
+
+
+class Clockwork:
+    """A deployment of many sites in tables in memory, and functions whose time passes by their calls of DynamoDB."""
+
+    def __init__(self, sites: int, aws: Dynamo, patch: pytest.MonkeyPatch) -> None:
+        self.aws = aws
+        self.waiting: list[Stage] = []
+        self.swept: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.functions = 0
+        self.longest = 0.0
+        self._many(sites)
+        patch.setattr(wiring, "walks", lambda: SimpleNamespace(send=self.waiting.extend))
+        patch.setattr(wiring, "folds", lambda: SimpleNamespace(ask_sweeps=self._sweep))
+        patch.setattr(wiring, "redactions", lambda: SimpleNamespace(tend=self._tend))
+
+    def _many(self, sites: int) -> None:
+        """Writes sites as `accounts` would, at a hundredth of the cost."""
+        client, table = clients.dynamodb(), wiring.settings().documents_table
+        number, day = {"N": "1"}, {"N": "1767225600"}
+        domain = {"kind": {"S": "domain"}, "name": {"S": "x"}, "created_at": day, "data_retention": {"N": "31"}}
+        for start in range(1, sites + 1, 12):
+            items: list[Any] = []
+            for at in range(start, min(start + 12, sites + 1)):
+                key = {"pk": {"S": f"account#many{at}"}, "sk": {"S": "domain#d"}}
+                items.append({**domain, **key, "site": {"N": str(at)}, "allow_counter": {"BOOL": True}, "x": number})
+                pointer = {"account": {"S": f"many{at}"}, "domain": {"S": "d"}, "kind": {"S": "taken"}}
+                items.append({"pk": {"S": "sites"}, "sk": {"S": f"{at:010d}"}, **pointer})
+            client.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in items]})
+
+    def _sweep(self, streams: list[str], _day: int) -> list[int]:
+        self.swept.update(streams)
+        return []
+
+    def _tend(self, stream: str) -> bool:
+        self.asked[stream] += 1
+        return False
+
+    def run(self, stage: Stage) -> None:
+        begun = self.aws.bill.calls.total()
+
+        def left() -> float:
+            return (300 - (self.aws.bill.calls.total() - begun) * 0.006) * 1000
+
+        context = SimpleNamespace(get_remaining_time_in_millis=left)
+        walks._go(stage, context)
+        self.functions += 1
+        self.longest = max(self.longest, 300 - left() / 1000)
+
+    def walk(self, name: str) -> None:
+        self.run(Stage(name, int(wiring.now()) // DAY))
+        while self.waiting:
+            self.run(self.waiting.pop())
+
+
+def _night(sites: int, patch: pytest.MonkeyPatch) -> None:
+    with standing_in() as aws:
+        wiring.forget()
+        deployment = Clockwork(sites, aws, patch)
+        before = aws.bill.calls.total()
+        for name in ("sweep", "retain", "ask_redactions"):
+            deployment.walk(name)
+        assert len(deployment.swept) == len(deployment.asked) == sites
+        assert set(deployment.swept.values()) == set(deployment.asked.values()) == {1}
+        assert deployment.functions == 3 * (1 + -(-sites // 500))
+        assert deployment.longest < 30
+        assert aws.bill.calls.total() - before < 1.2 * sites
+    wiring.forget()
+
+
+def test_a_nights_jobs_reach_all_of_many_sites_in_functions_that_end_long_before_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A call a site where its manifest has to be looked at; all else is read and written for many at once."""
+    _night(1_020, monkeypatch)
+
+
+@pytest.mark.prove
+def test_a_nights_jobs_reach_fifty_thousand_sites(monkeypatch: pytest.MonkeyPatch) -> None:
+    _night(50_000, monkeypatch)

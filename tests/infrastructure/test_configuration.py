@@ -22,6 +22,7 @@ SOUND = {
     "support": ["help@example.com", "ask Ann, room 7"],
     "edge_secret": ["0123456789abcdef", "0123456789abcdef,fedcba9876543210"],
     "secrets": ["/countless", "/prod/countless"],
+    "session_megabytes": ["1", "128", "512"],
 }
 WRONG = {
     "limits": ["sometimes", "api:x", "api:1/0", "nothing:1/1"],
@@ -37,6 +38,7 @@ WRONG = {
     "support": ["a\nb", "x" * 201],
     "edge_secret": ["short", "with a space in it", "0123456789abcdef,", "0123456789abcdef," * 2 + "0123456789abcdef"],
     "secrets": ["countless", "/", "/countless/"],
+    "session_megabytes": ["0", "513", "1e2", "-1", "many", "²"],
     "geo_database": ["/nowhere/cities.mmdb", __file__],
 }
 
