@@ -32,7 +32,7 @@ def _statistics(job: Job) -> Source:
     """Every value of a domain, or of a group of it. `group` is the group's id; empty for all groups."""
     scope = Scope(job.account, job.parameters["domain"])
     group = job.parameters.get("group", "")
-    return Csv(lambda after: wiring.statistics().rows(scope, group, after))
+    return Csv(lambda after: wiring.statistics().rows(scope, group, after), safe="safe" in job.parameters)
 
 
 def _pageviews(job: Job) -> Source:
@@ -54,7 +54,8 @@ def _pageviews(job: Job) -> Source:
     from chalicelib.pageviews import exports  # noqa: PLC0415 - as above
 
     start = int(wanted.get("start", "0"))
-    return exports.Csv(lambda: wiring.listed_segments(stream, end.head), site.id, start, end.event)
+    safe = "safe" in wanted
+    return exports.Csv(lambda: wiring.listed_segments(stream, end.head), site.id, start, end.event, safe=safe)
 
 
 SOURCES: Mapping[str, Callable[[Job], Source]] = {SURFACE: _statistics, pageviews.SURFACE: _pageviews}

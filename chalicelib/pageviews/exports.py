@@ -1,7 +1,7 @@
 """Page views as CSV, in format 2 of it (page-view contract, section 8.1): a row for each page view that may be listed.
 
 Every field is written as it is, also one that begins with `=`, `+`, `-` or `@` and that a spreadsheet takes for a
-formula: whoever reads the file back must find what was counted.
+formula: whoever reads the file back must find what was counted. Who asks for a safe file gets such fields defused.
 """
 
 import re
@@ -15,6 +15,7 @@ from chalicelib.core.exporting import Chunk
 from chalicelib.core.names import Names, path_name
 from chalicelib.core.periods import time_text
 from chalicelib.core.segments import EVENT, FIRST, LISTED, Kind, Retitle, Segment
+from chalicelib.core.spreadsheets import defused
 
 HEADER = (
     "2Path,Title,Event,UserAgent,Browser,System,Session,Bot,Referrer,Referrer scheme,Screen size,Location,FirstVisit,"
@@ -50,8 +51,13 @@ class Csv:
     together, the rows of one export of it all. That is why the log is read from its beginning, whatever is listed.
     """
 
-    def __init__(self, segments: Callable[[], Iterator[Segment]], site: int, start: int, end: int) -> None:
-        """`segments` gives the stream's, at least up to the one that holds the event `end`."""
+    def __init__(
+        self, segments: Callable[[], Iterator[Segment]], site: int, start: int, end: int, *, safe: bool = False
+    ) -> None:
+        """`segments` gives the stream's, at least up to the one that holds the event `end`; `safe` is for those who
+        open the file in a spreadsheet.
+        """
+        self._field = _safe_field if safe else _field
         self._segments = segments
         self._site = site
         self._start = start
@@ -64,7 +70,7 @@ class Csv:
         reached = Reached.read(after, self._start)
         if reached.event >= self._end:
             return
-        table, piece = _Table(self._site), _Piece(reached, self._end)
+        table, piece = _Table(self._site, self._field), _Piece(reached, self._end)
         for segment in self._segments():
             table.learn(segment)
             if not table.knows(segment):  # paths were merged into one that came later
@@ -134,8 +140,9 @@ class _Piece:
 class _Table:
     """Fields, ready to be joined: by id of a name, with the commas behind them."""
 
-    def __init__(self, site: int) -> None:
+    def __init__(self, site: int, field: "Field") -> None:
         self._site = site
+        self._field = field
         self._names = Names()
         self._fields: dict[Kind, list[str]] = {kind: [nothing] for kind, nothing in _NOTHING.items()}
         self._sessions: list[str] = []
@@ -146,7 +153,7 @@ class _Table:
         """Takes in the names that a segment is the first to use."""
         self._names.extend(segment.first_names, segment.names, {})
         for kind, fields in self._fields.items():
-            fields.extend(_FIELDS[kind](text) for text in self._names.texts[kind][len(fields) - 1 :])
+            fields.extend(_FIELDS[kind](self._field, text) for text in self._names.texts[kind][len(fields) - 1 :])
 
     def knows(self, segment: Segment) -> bool:
         """Whether it has the names of all the segment's paths."""
@@ -167,7 +174,7 @@ class _Table:
         """Gives paths their new titles."""
         for retitle in retitles:
             text, _ = self._names.path(retitle.path)
-            self._fields[Kind.PATH][retitle.path] = _path(path_name(text, retitle.title))
+            self._fields[Kind.PATH][retitle.path] = _path(self._field, path_name(text, retitle.title))
 
     def rows(self, segment: Segment, start: int, stop: int, chosen: Sequence[int]) -> list[str]:
         """The rows of the events from `start` to before `stop` that are chosen, of the segment that is open."""
@@ -216,23 +223,32 @@ def _field(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _path(name: str) -> str:
+def _safe_field(text: str) -> str:
+    """A field that a spreadsheet does not run."""
+    return _field(defused(text))
+
+
+Field = Callable[[str], str]
+"""How a text is written as a field."""
+
+
+def _path(field: Field, name: str) -> str:
     path, _, title = name.partition("\0")
-    return f"{_field(path)},{_field(title)},"
+    return f"{field(path)},{field(title)},"
 
 
-def _agent(name: str) -> str:
+def _agent(field: Field, name: str) -> str:
     """Name, space and version; the space stays where there is no version, and no name either."""
     name, _, version = name.partition("\0")
-    return f"{_field(f'{name} {version}')},"
+    return f"{field(f'{name} {version}')},"
 
 
-def _ref(name: str) -> str:
-    return f"{_field(name[1:])},{_field(name[:1])},"
+def _ref(field: Field, name: str) -> str:
+    return f"{field(name[1:])},{field(name[:1])},"
 
 
-def _plain(name: str) -> str:
-    return f"{_field(name)},"
+def _plain(field: Field, name: str) -> str:
+    return f"{field(name)},"
 
 
 _NOTHING: Mapping[Kind, str] = {
@@ -243,7 +259,7 @@ _NOTHING: Mapping[Kind, str] = {
     Kind.LOCATION: ",",
 }
 """What stands for no name."""
-_FIELDS: Mapping[Kind, Callable[[str], str]] = {
+_FIELDS: Mapping[Kind, Callable[[Field, str], str]] = {
     Kind.PATH: _path,
     Kind.BROWSER: _agent,
     Kind.SYSTEM: _agent,

@@ -3,6 +3,7 @@
 Nothing but `Invalid` and `NotFound` ever leaves here.
 """
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from .texts import mended
 SURFACE = "pageviews"
 """What exports call this surface."""
 _DAY = 86_400
+_YES, _NO = frozenset({"1", "true"}), frozenset({"0", "false", ""})
 _MAX_ID = 2**63 - 1
 _MAX_NUMBER = 10**9
 _KEYS = frozenset({"format", "start_from_hit_id", "start_from_day"})
@@ -56,6 +58,18 @@ def decode_export(body: bytes) -> Wanted:
     if wanted.format is Format.CSV and wanted.day is not None:
         raise Invalid("start_from_day is only valid for JSON exports")
     return wanted
+
+
+def decode_safe(query: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file is to be safe to open in a spreadsheet; other parameters are passed over.
+
+    Raises:
+        Invalid: `safe` says neither.
+    """
+    given = next(iter(query.get("safe", ())), "")
+    if given not in _YES | _NO:
+        raise Invalid(f'safe must be 1 or 0, not "{mended(given[:100])}"')
+    return given in _YES
 
 
 def _start(value: object) -> int | None:

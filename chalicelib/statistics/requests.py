@@ -154,6 +154,19 @@ def decode_export(body: bytes) -> str:
     return "" if group is None else statistics.name("group", group)
 
 
+def decode_safe(query: Query) -> bool:
+    """Whether an export is to be safe to open in a spreadsheet.
+
+    Raises:
+        Invalid: `safe` says neither, or there are other parameters.
+    """
+    _only(query, {"safe"})
+    given = _last(query, "safe") or ""
+    if given not in _TRUE | _FALSE:
+        raise Invalid("safe: must be true or false")
+    return given in _TRUE
+
+
 def _entry(entry: object, today: str) -> Update | Invalid:
     try:
         fields = _object(entry, _UPDATED, "update")

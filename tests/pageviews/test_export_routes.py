@@ -75,6 +75,21 @@ def test_only_what_is_begun_is_charged(person: Person, monkeypatch: pytest.Monke
     assert person.get(f"{EXPORT}/{first.json()['id'] + 1}").status == 404, "nothing was begun"
 
 
+def test_a_safe_file_is_asked_for_when_it_is_made(person: Person) -> None:
+    """Not when it is loaded: it is made once."""
+    made = person.post(f"{EXPORT}?safe=1", json_body={})
+    job = wiring.exports().numbered(person.created.account.id, made.json()["id"])
+    assert (made.status, job.parameters["safe"]) == (202, "1")
+    plain = finished(person)
+    asked = {"safe=1": 400, "safe=0": 200, "safe=maybe": 400}
+    found = {query: person.get(f"{EXPORT}/{plain['id']}/download?{query}") for query in asked}
+    assert {query: reply.status for query, reply in found.items()} == asked
+    assert "POST /api/v0/export?safe=1" in found["safe=1"].json()["error"]
+    for query, body in (("safe=maybe", {}), ("safe=1", {"format": "json"})):
+        refused = person.post(f"{EXPORT}?{query}", json_body=body)
+        assert (refused.status, refused.json()["error"][:4]) == (400, "safe")
+
+
 def test_of_two_at_once_one_is_undone(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both see an open window; the one that finds it used up afterwards leaves nothing."""
     here = address()

@@ -80,9 +80,9 @@ class Stream:
         """Where the log ends."""
         return place(wiring.log(), wiring.rollups(), self.name)
 
-    def csv(self, end: Place, start: int = 0) -> Csv:
+    def csv(self, end: Place, start: int = 0, *, safe: bool = False) -> Csv:
         """The page views behind an event."""
-        return Csv(lambda: segments(wiring.log(), self.name, end.head), SITE, start, end.event)
+        return Csv(lambda: segments(wiring.log(), self.name, end.head), SITE, start, end.event, safe=safe)
 
     def tables(self, end: Place) -> Tables:
         """The visits."""
@@ -477,3 +477,17 @@ def test_an_archive_that_was_begun_by_other_rules_is_begun_anew() -> None:
     made, _, check = packed[0].after.partition(" ")
     with pytest.raises(Lost):
         list(stream.archive(stream.place()).chunks(f"{int(made) + 1} {check}"))
+
+
+@pytest.mark.parametrize("evil", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_in_a_safe_file_no_spreadsheet_runs_a_cell(evil: str) -> None:
+    """Wherever strangers say what stands in it, new titles too; in any other file each is as it was counted."""
+    stream = Stream()
+    stream.append(hit(evil, title=evil, ref=evil, browser=versioned(evil, "1"), system=evil))
+    stream.append(*(hit(evil, title=f"{evil}, again") for _ in range(30)))
+    for safe, said in ((False, evil), (True, f"'{evil}")):
+        first, *_, last_row = table(stream.csv(stream.place(), safe=safe))
+        path, title, _, _, browser, system, _, _, ref = first[:9]
+        assert (path, title, browser, ref) == (said, said, f"{said} 1", said)
+        assert system.startswith(said)
+        assert last_row[1] == f"{said}, again"

@@ -38,3 +38,13 @@ def test_a_row_is_as_rfc_4180_has_it() -> None:
     assert text == (
         'group_id,group,statistic_id,statistic,reference_date,value\r\ngrp_1,"a ""b""",sta_1,"c, d",2026-11-20,-0.5\r\n'
     )
+
+
+def test_in_a_safe_file_no_spreadsheet_runs_a_name() -> None:
+    """Values are numbers, below nought too."""
+    row = ("grp_1", "=1+1", "sta_1", "@SUM(A1)", "2026-11-20", "-0.5")
+    chunks = Csv(lambda _: iter([Rows("x", [row])]), safe=True).chunks("")
+    assert (
+        b"".join(chunk.data for chunk in chunks).decode().splitlines()[1]
+        == "grp_1,'=1+1,sta_1,'@SUM(A1),2026-11-20,-0.5"
+    )

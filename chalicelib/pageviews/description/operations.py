@@ -277,7 +277,10 @@ PATHS: dict[str, dict[str, Any]] = {
             "Ask for an export",
             {202: _Answer("It is being made: ask for it until `finished_at` is set.", ref("Export"))},
             permission=Permission.EXPORT,
-            parameters=[_body("ExportRequest", required=False)],
+            parameters=[
+                _query("safe", "boolean", "Whether cells of CSV that a spreadsheet would run are defused."),
+                _body("ExportRequest", required=False),
+            ],
             description="One an hour. CSV has page views only from when the site collected them (256 in `collect`) on.",
         )
     },

@@ -8,7 +8,7 @@ from chalicelib.core.accounts import Permission, Site
 from chalicelib.core.errors import Forbidden, Invalid, NotFound
 from chalicelib.core.exports import Job, State
 from chalicelib.pageviews import responses, responses_export
-from chalicelib.pageviews.requests_export import SURFACE, Format, Wanted, decode_export, export_number
+from chalicelib.pageviews.requests_export import SURFACE, Format, Wanted, decode_export, decode_safe, export_number
 from chalicelib.pageviews.responses import Said
 
 from .surface import LIMITS, api, undeclared
@@ -34,6 +34,10 @@ def create_export(request: web.Request, caller: web.Caller) -> Said:
         return refusal
     wanted, site, now = decode_export(request.body), caller.site, wiring.now()
     parameters = {"site": str(site.id), "format": str(wanted.format)}
+    if decode_safe(request.query):
+        if wanted.format is not Format.CSV:
+            raise Invalid("safe is only valid for CSV exports")
+        parameters["safe"] = "1"
     if wanted.start is not None:
         parameters["start"] = str(wanted.start)
     if wanted.day is not None:
@@ -64,6 +68,8 @@ def download_export(request: web.Request, caller: web.Caller) -> Said:
     holds an error, as its documentation says, so here they are a `status`.
     """
     job = _job(request, caller)
+    if decode_safe(request.query) and "safe" not in job.parameters:
+        raise Invalid("this file is as it was counted: ask for a safe one with POST /api/v0/export?safe=1")
     if not job.over:
         return responses.said({"status": responses_export.PENDING}, 202, {"Retry-After": "1"})
     if job.state is State.FAILED:

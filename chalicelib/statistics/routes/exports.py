@@ -44,6 +44,8 @@ def create_export(request: Request, caller: Holder) -> Said:
     if ref:
         group = wiring.statistics().group(scope, ref)
         parameters |= {"group": group.id, "name": group.name}
+    if requests.decode_safe(request.query):
+        parameters["safe"] = "1"
     charge_key(request, (responses.EXPORTS,))
     job = wiring.exports().begin(scope.account, SURFACE, _file(domain.name), parameters, wiring.now())
     return responses.said(_shown_domain(job), 201)
