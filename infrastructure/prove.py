@@ -123,7 +123,18 @@ def _said(seconds: float) -> str:
 
 
 def _pytest(file: Path) -> int:
-    command: Sequence[str | Path] = [sys.executable, "-m", "pytest", "-n", "auto", "-m", "prove", file]
+    command: Sequence[str | Path] = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "auto",
+        "--dist",
+        "worksteal",
+        "-m",
+        "prove",
+        file,
+    ]
     return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 - our own interpreter
 
 

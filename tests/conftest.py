@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import boto3
 import pytest
 from chalice.app import Chalice
+from hypothesis import settings
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
@@ -19,6 +20,10 @@ from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
 from tests.dynamo import standing_in
 from tests.front import FrontDoor
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 
 @dataclass(frozen=True)
