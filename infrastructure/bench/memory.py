@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .meter import Meter, Schema
+from .meter import Meter, Schema, changes
 from .units import BATCH, ITEM_LIMIT, PAGE, item_size
 
 Fields = dict[str, Any]
@@ -171,7 +171,13 @@ def _holds(asked: Fields, item: Fields | None) -> bool:
     return item is not None and item.get(names.get(left, left)) == asked["ExpressionAttributeValues"][right]
 
 
+def _plus(old: Fields | None, value: Fields, *, add: bool) -> Fields:
+    return {"N": str(int((old or {"N": "0"})["N"]) + int(value["N"]))} if add else value
+
+
 def _changed(item: Fields, asked: Fields) -> Fields:
+    if asked["UpdateExpression"].startswith("ADD "):
+        return item | {name: _plus(item.get(name), value, add=add) for name, value, add in changes(asked)}
     change = _CHANGE.fullmatch(asked["UpdateExpression"])
     if change is None:
         raise NotImplementedError(asked["UpdateExpression"])

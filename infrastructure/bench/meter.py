@@ -32,7 +32,14 @@ KINDS = {
 }
 """What an item of log or rollups holds, by the first byte of its data."""
 _SET = re.compile(r"SET (\S+) = (\S+?)(?: REMOVE (\S+))?")
+_ADDED = re.compile(r"(#\w+)( =)? (:\w+)")
 _PARTITION = re.compile(r"(\S+) = (\S+)")
+
+
+def changes(asked: Fields) -> Iterator[tuple[str, Any, bool]]:
+    """What an update that begins with ADD does to which attributes, and whether it adds that or sets it."""
+    for name, sets, value in _ADDED.findall(asked["UpdateExpression"]):
+        yield asked["ExpressionAttributeNames"][name], asked["ExpressionAttributeValues"][value], not sets
 
 
 def schema(prefix: str = storage.PREFIX) -> Schema:
@@ -157,6 +164,9 @@ class Meter:
     def _UpdateItem(self, asked: Fields, _answer: Fields, refused: bool) -> None:  # noqa: FBT001, N802
         key = self._key(asked["TableName"], asked["Key"])
         old = self._known.get(key, _NOTHING)
+        if asked["UpdateExpression"].startswith("ADD "):
+            self._add(key, old, asked)
+            return
         change = _SET.fullmatch(asked["UpdateExpression"])
         if change is None:
             raise NotImplementedError(asked["UpdateExpression"])
@@ -168,6 +178,13 @@ class Meter:
         self._wrote(old.kind or "nothing", write_units(old.size, new.size), refused=refused)
         if not refused:
             self._known[key] = new
+
+    def _add(self, key: tuple[str, str, str], old: _Known, asked: Fields) -> None:
+        """Prices an update that adds to figures, of which no item here but those of drops has any."""
+        given = {**asked["Key"], **{name: value for name, value, _ in changes(asked)}}
+        sizes = {name: attribute_size(name, value) for name, value in given.items()}
+        new = self._known[key] = _Known("drops", {**old.attributes, **sizes})
+        self._wrote(new.kind, write_units(old.size, new.size), refused=False)
 
     def _DeleteItem(self, asked: Fields, _answer: Fields, refused: bool) -> None:  # noqa: FBT001, N802
         key = self._key(asked["TableName"], asked["Key"])

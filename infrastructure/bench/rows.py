@@ -81,6 +81,7 @@ def log_rows(outcome: Outcome) -> Iterator[Row]:
     what = f"Real log, {outcome.views:,} page views in batches of 1,000: log, folds, sweep"
     yield Row(what, outcome.per_view, UNITS, LOG_UNITS, _parts(outcome))
     yield Row("… its robots' hits, kept for 30 days to look into", outcome.share("bots"), UNITS)
+    yield Row("… figures of what is not counted of it, by day and reason", outcome.share("drops"), UNITS)
     yield _bytes(outcome)
 
 
@@ -162,7 +163,7 @@ def _bytes(outcome: Outcome) -> Row:
 
 
 def _parts(outcome: Outcome) -> str:
-    found = [(units, kind) for kind, units in outcome.bill.writes.items() if kind != "bots"]
+    found = [(units, kind) for kind, units in outcome.bill.writes.items() if kind not in {"bots", "drops"}]
     return ", ".join(f"{kind} {shown(units / outcome.views)}" for units, kind in sorted(found, reverse=True))
 
 

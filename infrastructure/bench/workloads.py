@@ -57,8 +57,8 @@ class Outcome:
 
     @property
     def per_view(self) -> float:
-        """Write units a page view; robots' hits are none and not part of it."""
-        return (self.bill.write_units - self.bill.writes["bots"]) / self.views
+        """Write units a page view; what is not counted is none and not part of it."""
+        return (self.bill.write_units - self.bill.writes["bots"] - self.bill.writes["drops"]) / self.views
 
     def share(self, kind: str) -> float:
         """Write units a page view, for one kind of item."""

@@ -6,8 +6,10 @@ Everything is the service's own code, down to the adapters of `chalicelib/aws`; 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from chalicelib.aws.drops import DynamoDrops
 from chalicelib.aws.log import DynamoLog
 from chalicelib.aws.rollups import DynamoRollups
+from chalicelib.core import drops
 from chalicelib.core.log import Appender, read_manifest
 from chalicelib.core.manifest import Manifest
 from chalicelib.core.messages import Message
@@ -37,6 +39,7 @@ class World:
         log, rollups = tables
         self.log = DynamoLog(self.client, log)
         self.rollups = DynamoRollups(self.client, rollups)
+        self.drops = DynamoDrops(self.client, self.client, rollups)
         self.folder = Sweeper(self.log, self.rollups, now=self.clock)
         self.appender = Appender(self.log, self.rollups, self, now=self.clock)
         self.folds = 0
@@ -52,8 +55,10 @@ class World:
         self._asked.add(stream)
 
     def append(self, stream: str, messages: Sequence[Message]) -> None:
-        """Appends a batch as the function does, robots' hits included; then folds if that was asked for."""
+        """Appends a batch as the function does, robots' hits and drops included; then folds if that was asked for."""
         self.rollups.keep_bots(stream, messages)
+        if found := drops.of(messages):
+            self.drops.add(stream, found)
         self.appender.append(stream, messages)
         self.events += sum(len(message.hits) for message in messages)
         for asked in self._asked:

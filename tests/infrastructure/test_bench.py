@@ -11,6 +11,7 @@ def test_a_real_log_costs_a_twentieth_of_a_write_unit_a_page_view() -> None:
     outcome = workloads.real_log()
     assert outcome.views > 1500
     assert outcome.per_view <= rows.LOG_UNITS
+    assert 0 < outcome.share("drops") <= 0.003, "a write for each batch, whatever is dropped of it"
 
 
 def test_a_quiet_day_costs_little_more_than_a_write_unit_a_page_view() -> None:
