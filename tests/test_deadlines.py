@@ -124,7 +124,7 @@ def person(standing: tuple[Endpoint, Person], endpoint: Endpoint) -> Person:
 
 
 @contextmanager
-def _hurried(seconds: float = 0.4) -> Iterator[None]:
+def _hurried(seconds: float = 0.2) -> Iterator[None]:
     """Requests have so many seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deadlines, "REQUEST", seconds)
@@ -176,9 +176,9 @@ def test_a_request_is_refused_in_time_whatever_dynamodb_does(endpoint: Endpoint,
     """If it hangs, is not to be reached, throttles or fails: for who is known, and for who has to be looked up."""
     endpoint.bad = bad
     with _hurried():
-        _in_time(person, 0.4 + SLACK)
+        _in_time(person, 0.2 + SLACK)
         wiring.forget()
-        _in_time(person, 0.4 + SLACK)
+        _in_time(person, 0.2 + SLACK)
     endpoint.bad = ""
     assert _increment(person).json()["value"] == 2
 

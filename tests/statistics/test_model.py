@@ -713,16 +713,15 @@ def test_a_batch_whose_group_goes_while_it_makes_what_is_missing_makes_it_togeth
         "batch",
         [(ref, name, Method.ADD, Decimal(7), DAYS[0]) for ref, name in ((0, "v"), ("G", "w"), ("H", "y"))],
     )
-    for gone in range(_POSITIONS):
-        for kind in (CRASH_AFTER, CRASH_BEFORE):
-            for dies in range(_POSITIONS + 3):
-                with _beginning() as history:
-                    history.perform(0, 0, ("update", ("H", "x", Method.SET, Decimal(1), DAYS[0]), None))
-                    history.others = [("delete group", "G")]
-                    history.faults.plan = [(gone, INTERLEAVE, False), (dies, kind, False)]
-                    history.perform(0, 0, (*batch, None))
-                    history.faults.plan = []
-                    history.finish()
+    for gone in range(3):
+        for dies in range(_POSITIONS + 1):
+            with _beginning() as history:
+                history.perform(0, 0, ("update", ("H", "x", Method.SET, Decimal(1), DAYS[0]), None))
+                history.others = [("delete group", "G")]
+                history.faults.plan = [(gone, INTERLEAVE, False), (dies, CRASH_AFTER, False)]
+                history.perform(0, 0, (*batch, None))
+                history.faults.plan = []
+                history.finish()
 
 
 @pytest.mark.usefixtures("world")
