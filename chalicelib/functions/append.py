@@ -3,6 +3,14 @@
 Each message is acknowledged by itself. What can never be processed goes to the dead-letter queue at once, so that it
 neither blocks its batch nor, in the FIFO queue, drags its successors along; what failed for now comes again. What there
 is no time for is handed back before the function ends, so that each batch makes progress however many sites it is of.
+
+What to be told of, with the threshold of an alarm:
+
+MessagesParked      any      somebody has to look why, and send them back
+MessagesHandedBack  an hour  batches are longer than the function runs: nothing is lost, but it falls behind
+StreamsCrowded      any      strangers have made as many names of a site as they may
+ViewsAlone          any      a site has as many sessions as it may: it counts more visits than its visitors make
+BotsLost            any      what robots sent could not be kept
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -130,7 +130,7 @@ def test_a_batch_that_takes_longer_than_the_function_runs_is_in_after_some_recei
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What there was no time for is handed back, and most of it is in each time."""
-    progress = _all_in(monkeypatch, 60, 7.0)
+    progress = _all_in(monkeypatch, 40, 7.0)
     assert 2 <= len(progress) <= 5
 
 
@@ -190,11 +190,11 @@ def test_a_function_that_is_killed_over_and_over_makes_progress_as_well(monkeypa
     """What is in the log already costs less to recognise than to write."""
     with struck(faults := Faults(aws=Dynamo())):
         faults.enabled = False
-        streams = sites(60)
+        streams = sites(40)
         sqs = queue(streams)
         for _receive in range(4):
             cold(monkeypatch, sqs)
-            faults.enabled, faults.plan, faults._calls = True, [(100, CRASH_BEFORE, False)], 0
+            faults.enabled, faults.plan, faults._calls = True, [(65, CRASH_BEFORE, False)], 0
             try:
                 sqs.settle(module.append({"Records": sqs.batch()}, context(Dynamo())))
             except Crash:

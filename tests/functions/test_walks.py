@@ -245,7 +245,7 @@ def test_a_nights_jobs_reach_all_of_many_sites_in_functions_that_end_long_before
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A call a site where its manifest has to be looked at; all else is read and written for many at once."""
-    _night(1_020, monkeypatch)
+    _night(520, monkeypatch)
 
 
 @pytest.mark.prove
