@@ -59,6 +59,7 @@ CALLS: dict[str, Any] = {
     "paths merge": lambda _: [f"/{EVIL}", "--into", "/target"],
     "paths purge": lambda _: [f"/{EVIL}", "--to", "2026-01-01"],
     "paths rename": lambda _: [f"/{EVIL}", "/new"],
+    "rebuild": lambda _: [EVIL],
     "redrive": lambda _: ["ingest"],
     "secrets list": lambda _: [],
     "secrets rotate": lambda _: [EVIL],
@@ -203,6 +204,7 @@ def test_a_command_says_safely_what_aws_says(stranger: Stranger, monkeypatch: py
 
     arguments = CALLS[words](stranger)
     wiring.accounts().forget(stranger.made.account.id)
+    wiring.secrets.cache_clear()
     monkeypatch.setattr(BaseClient, "_make_api_call", evil)
     monkeypatch.setattr(operate, "redrive", evil)
     assert call(words, arguments).exit_code != 0
