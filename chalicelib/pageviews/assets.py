@@ -16,7 +16,7 @@ from .responses import TEXT, Said, dumps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 """The service's: a function on Lambda has no package metadata to look it up in."""
 _STATIC = Path(__file__).parent / "static"
 FROZEN = (
