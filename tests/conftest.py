@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import boto3
 import pytest
 from chalice.app import Chalice
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
@@ -22,7 +22,7 @@ from tests.dynamo import standing_in
 from tests.front import FrontDoor
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
-settings.register_profile("unhurried", settings(), deadline=None)
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 
