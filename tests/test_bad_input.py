@@ -317,7 +317,8 @@ def test_the_far_past_counts_beside_today(app: Chalice, waiting: Waiting, moment
     for step in (lambda _: None, wiring.folder().fold, wiring.folder().sweep):
         step(stream)
         for path in ("/api/v0/stats/total", "/api/v0/stats/hits"):
-            year = person.get(f"{path}?start={moment[:4]}-01-01&end={moment[:4]}-12-31T23:59:59Z")
+            # The first moment of year 1 is what some clients send for none.
+            year = person.get(f"{path}?start={moment[:4]}-01-01T00:00:01Z&end={moment[:4]}-12-31T23:59:59Z")
             assert (year.status, year.json()["total"]) == (200, int(known))
             assert person.get(path).json()["total"] == 1
         assert person.get("/api/v0/me").status == 200
@@ -654,7 +655,8 @@ def test_statistics_refuse_bodies_that_are_none_by_name(unlimited: Person, path:
     """What is no JSON, and JSON of another API; nothing of it is kept."""
     body = NOT_JSON[name] if name in NOT_JSON else json.dumps(WRONG_TYPES[name]).encode()
     target = f"/v1/api{path.format(token=unlimited.token)}"
-    message = spoken(ask(unlimited, BODIES[path], target, allowed(unlimited), body=body), 400)
+    status = 413 if name in {"arrays in arrays", "deep below a field"} else 400  # they hold too much to be looked into
+    message = spoken(ask(unlimited, BODIES[path], target, allowed(unlimited), body=body), status)
     assert message.partition(": ")[0] in {"body", "name", "group", "value", "updates", "no_sessions", "hits"}
     for kept in ("/v1/api/statistics", "/v1/api/statistic-groups"):
         assert json.loads(ask(unlimited, "GET", kept, allowed(unlimited)).body) == []
