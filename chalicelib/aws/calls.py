@@ -61,10 +61,12 @@ class Cancelled(Exception):
     asked for.
     """
 
-    def __init__(self, reasons: Sequence[str], items: Sequence[Item | None]) -> None:
+    def __init__(self, reasons: Sequence[str], items: Sequence[Item | None], *, lost: bool = False) -> None:
         super().__init__(f"{list(reasons)}")
         self.reasons = reasons
         self.items = items
+        self.lost = lost
+        """Whether an attempt before was not answered, so that what stands in the way may be our own work."""
 
     def failed(self, member: int) -> bool:
         """Whether this member's condition does not hold."""
@@ -176,7 +178,8 @@ def transact(client: "DynamoDBClient", members: Sequence[Mapping[str, Any]]) -> 
             reasons = response.get("CancellationReasons", [])
             codes = [reason.get("Code", "None") for reason in reasons]
             if FAILED in codes or not set(codes) <= _COLLIDED:
-                raise Cancelled(codes, [reason.get("Item") for reason in reasons]) from None
+                items = [reason.get("Item") for reason in reasons]
+                raise Cancelled(codes, items, lost=lost or _lost(error)) from None
             lost = lost or _lost(error)
         except (BotoCoreError, ClientError) as error:
             lost = lost or _lost(error)

@@ -93,7 +93,7 @@ class DynamoLog:
             self._client.update_item(
                 TableName=self._table,
                 Key=self._key(stream, number),
-                UpdateExpression="SET #data = :new",
+                UpdateExpression="SET #data = :new REMOVE expires",  # 0.3 gave segments an end
                 ConditionExpression="#data = :old",
                 ExpressionAttributeNames={"#data": "data"},
                 ExpressionAttributeValues={":old": {"B": old}, ":new": {"B": new}},

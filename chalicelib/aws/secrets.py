@@ -7,13 +7,15 @@ again: of two that rotate at once, one makes the next version; and what breaks o
 import base64
 import contextlib
 import json
+import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.core import keys, rotation, salts
+from chalicelib.core import deadlines, keys, rotation, salts
 from chalicelib.core.caches import Memory
 from chalicelib.core.errors import Unavailable
 from chalicelib.core.rotation import Early, Version, Versions
@@ -22,6 +24,8 @@ from chalicelib.settings import Settings
 
 from . import clients
 
+_BRIEF = 3.0
+"""Seconds that a look at versions may take which are known, though not as of this minute."""
 _USED = "-used"
 """Ends the name of the parameter that says since when a version was seen in use."""
 
@@ -71,10 +75,12 @@ class Secrets:
         in months may be old, which is better than no service.
         """
         try:
-            self._known[name] = self._versions.get(name, lambda: self._read_versions(name))
+            with deadlines.within(_BRIEF if name in self._known else math.inf):
+                self._known[name] = self._versions.get(name, lambda: self._read_versions(name))
         except Unavailable:
             if name not in self._known:
                 raise
+            self._versions.put(name, self._known[name])  # not each request is to wait in vain
         return self._known[name]
 
     def rotate_secret(self, name: str, *, leaked: bool = False) -> Version:
@@ -169,21 +175,28 @@ class Secrets:
         return self._read_versions(name)
 
     def _read_versions(self, name: str) -> Versions:
-        """The versions that are stored, in one call, as there are few; where there is none, the one from before secrets
-        rotated.
+        """The versions that are stored, in one call as a rule, as there are few; where there is none, the one from
+        before secrets rotated. SSM may answer with less than there is, even with nothing, and say that there is more.
         """
         path = f"{self._prefix}/{name}"
         try:
-            found = clients.ssm().get_parameters_by_path(Path=path, WithDecryption=True, MaxResults=10)["Parameters"]
+            found = self._page(path)
+            while more := found.get("NextToken"):
+                following = self._page(path, NextToken=more)
+                found = {**following, "Parameters": [*found["Parameters"], *following["Parameters"]]}
         except (BotoCoreError, ClientError) as error:
             raise Unavailable(f"parameters {name}: {type(error).__name__}") from error
-        texts = {parameter["Name"].rpartition("/")[2]: parameter["Value"] for parameter in found}
+        texts = {parameter["Name"].rpartition("/")[2]: parameter["Value"] for parameter in found["Parameters"]}
         kept = [_load_version(int(key), text, texts.get(key + _USED)) for key, text in texts.items() if key.isdigit()]
         if not kept and (old := self._before_rotation(name)) is not None:
             kept = [old]
         if not kept:
             raise _Missing(f"parameters {name}: nobody has made any")
         return Versions(tuple(sorted(kept)))
+
+    @staticmethod
+    def _page(path: str, **more: str) -> dict[str, Any]:
+        return clients.ssm().get_parameters_by_path(Path=path, WithDecryption=True, MaxResults=10, **more)  # type: ignore[arg-type,return-value]
 
     def _before_rotation(self, name: str) -> Version | None:
         """What a deployment of version 0.3 or older made, as version 0."""

@@ -237,8 +237,13 @@ class Statistics(Groups):
                     ],
                 )
             except Cancelled:
-                if not self.is_ours(scope, found.id, mark):
+                if not calls.after_all(partial(self.is_ours, scope, found.id, mark)):
                     continue
+            except calls.NothingDone:
+                raise
+            except Unavailable as error:
+                if not calls.found_out(error, partial(self.is_ours, scope, found.id, mark)):
+                    raise
             return calls.after_all(partial(self._purged, scope, found))
         raise Unavailable("a statistic changes all the time")
 

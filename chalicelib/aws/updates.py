@@ -231,8 +231,10 @@ class Updates:
             return sums.outcomes if known is None else known
         try:
             calls.transact(self._dynamodb, [*sums.members(), self._record(record, once, sums.outcomes)])
-        except Cancelled:
-            return None  # a value changed; or our own work is done, and its record says so
+        except Cancelled as cancelled:
+            if cancelled.lost:  # it may be our own work, which its record says: until that is read, nobody knows
+                raise _LostError(Unavailable("a transaction was not answered")) from None
+            return None  # a value changed
         except calls.NothingDone:
             raise
         except Unavailable as error:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -40,6 +40,10 @@ DEFAULT = Bounds()
 LARGE = 1_000_000
 """Bytes of parts beyond which streams are written one after the other, whatever threads there are: in memory they are
 about ten times as large."""
+
+
+class Late(Exception):
+    """A large stream had to wait for another one, and there is no time left to begin with it. Nothing was done."""
 
 
 class Foreseen(NamedTuple):
@@ -143,13 +147,20 @@ class Appender:
         parts = self._rollups.get_all(wanted) if wanted else {}
         return {stream: Foreseen(found.get(stream), parts.get(stream, {})) for stream in cold}
 
-    def append(self, stream: str, messages: Sequence[Message], foreseen: Foreseen | None = None) -> Appended:
+    def append(
+        self,
+        stream: str,
+        messages: Sequence[Message],
+        foreseen: Foreseen | None = None,
+        late: Callable[[], bool] = lambda: False,
+    ) -> Appended:
         """Takes messages of one stream into its log, each exactly once, in order of acceptance.
 
         When it returns, every message is in, but for those that it says can never be. A stream that was sealed, since
         its site is deleted, drops them all. `foreseen` is what `foresee` read of the stream a moment ago.
 
         Raises:
+            Late: it had to wait for another large stream, and then it was `late`.
             Exception: whatever the stores raise. Then some messages may be in and some not; all may be handed over
                 again.
         """
@@ -168,7 +179,11 @@ class Appender:
         known = self._warm.take(stream)
         if known is None and foreseen is None:
             foreseen = Foreseen(self._rollups.manifest(stream), {})
-        with self._alone(known.manifest if known else _manifest(foreseen and foreseen.manifest)):
+        with self._alone(known.manifest if known else _manifest(foreseen and foreseen.manifest)) as waited:
+            if waited and late():  # who did not wait goes on: something is always done
+                if known is not None:
+                    self._warm.put(stream, known, known.size)
+                raise Late
             try:
                 warm = self._append(stream, pending, known, foreseen)
             except BrokenLog:  # perhaps a part is gone since the manifest was read, as happens once it is redacted
@@ -198,10 +213,19 @@ class Appender:
         kept = (replace(m, hits=(), bots=tombstones.kept_bots(stones, m.bots, m.accepted)) for m in recent)
         return tuple(message for message in kept if message.bots)
 
-    def _alone(self, manifest: Manifest) -> AbstractContextManager[object]:
-        """Has large streams wait for one another, so that they are not in memory side by side."""
-        large = sum(ref.size for ref in _loaded(manifest)) > LARGE
-        return self._large if large else nullcontext()
+    @contextmanager
+    def _alone(self, manifest: Manifest) -> Iterator[bool]:
+        """Has large streams wait for one another, so that they are not in memory side by side; whether it did wait."""
+        if sum(ref.size for ref in _loaded(manifest)) <= LARGE:
+            yield False
+            return
+        waited = not self._large.acquire(blocking=False)
+        if waited:
+            self._large.acquire()
+        try:
+            yield waited
+        finally:
+            self._large.release()
 
     def _append(
         self, stream: str, pending: list[Message], warm: _Warm | None = None, foreseen: Foreseen | None = None

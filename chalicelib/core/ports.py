@@ -28,7 +28,7 @@ class LogStore(Protocol):
         """
 
     def replace(self, stream: str, number: int, old: bytes, new: bytes) -> None:
-        """Rewrites a segment.
+        """Rewrites a segment, and takes its end away if it has one.
 
         Raises:
             Conflict: it is not, or no longer, what `old` says.

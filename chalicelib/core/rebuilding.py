@@ -84,8 +84,12 @@ class Rebuilder(Sweeper):
                 merged=current.merged,
                 cleaned=current.cleaned,
             )
+            if self._rollups.missing(stream, following.parts()):
+                return False  # it took so long that they were swept up
             changes = self._changes()
             changes.replaced = current.parts() - following.parts()
             if self._swing(stream, following, changes):
                 return True
+            if (read_manifest(self._rollups, stream).parts() & following.parts()) - current.parts():
+                break  # it may have been done, and followed: what was counted is somebody's now
         return False

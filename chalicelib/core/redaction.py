@@ -71,6 +71,7 @@ class Redaction:
         self._write_down = write_down
         self._read_bytes = read
         self._names_at_once = names_at_once
+        self._hashes: frozenset[int] = frozenset()
 
     def step(self) -> bool:
         """Does a piece of the work; true once all of it is done.
@@ -200,7 +201,9 @@ class Redaction:
         present = [path for path in wish.paths if names.has(Kind.PATH, path)]
         if not present or (wish.act in (Act.MERGE, Act.RENAME) and len(present) < len(wish.paths)):
             raise Gone("The path is not there any more.")
-        self.notes.texts = [names.path(path)[0] for path in present]
+        texts = [names.path(path)[0] for path in present]
+        self.notes.texts = texts if wish.act is Act.RENAME else []
+        self.notes.hashes = sorted(hashed(naming.identity(Kind.PATH, text)) for text in texts)
         target = wish.target
         if wish.act is Act.RENAME:
             wanted = naming.identity(Kind.PATH, wish.name)
@@ -270,8 +273,7 @@ class Redaction:
             return []
         start = -ALWAYS if wish.start is None else wish.start
         end = ALWAYS if wish.end is None else wish.end
-        paths = tuple(sorted(hashed(naming.identity(Kind.PATH, text)) for text in self.notes.texts))
-        return [Tombstone(wish.asked_at, start, end, paths)]
+        return [Tombstone(wish.asked_at, start, end, tuple(self.notes.hashes))]
 
     def _marked(self, number: int) -> bool:
         self.notes.marker = number
@@ -403,7 +405,8 @@ class Redaction:
         notes, wish = self.notes, self._wish
         manifest = read_manifest(self._rollups, self._stream)
         self._rollups.remove(self._stream, set(notes.doomed) - manifest.parts())
-        if wish.agent or notes.texts:
+        if wish.agent or notes.hashes:
+            self._hashes = frozenset(notes.hashes)
             self._outside.drop_bots(self._stream, self._goes)
         if notes.removed or notes.moved or notes.renamed:
             self._outside.withdraw(self._stream)
@@ -415,7 +418,7 @@ class Redaction:
         if wish.agent and agent_key(bot.user_agent) == wish.agent:
             return True
         within = (wish.start is None or bot.at >= wish.start) and (wish.end is None or bot.at <= wish.end)
-        return within and bot.path.lower() in {text.lower() for text in self.notes.texts}
+        return within and hashed(naming.identity(Kind.PATH, bot.path)) in self._hashes
 
     def _drop_bodies(self, manifest: Manifest) -> None:
         """Bodies of messages that the log has taken in as a whole are of no more use."""

@@ -210,7 +210,9 @@ class Window:
         for key, number, touch, last, count in zip(keys, numbers, touched, lasts, counts, strict=True):
             paths = seen[at : at + count]
             at += count
-            self._entries[key] = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
+            self._count(self._entries.get(key), -1)
+            self._entries[key] = entry = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
+            self._count(entry, 1)
         for key in reader.column():
-            self._entries.pop(key, None)
-        self._measure()
+            self._count(self._entries.pop(key, None), -1)
+        self._evict_at = self._size + max(self._size // 4, _EVICTED_FROM)

@@ -189,8 +189,8 @@ class Sweeper(Folder):
         What there is, is listed before it is read what is named: what is named later was written later.
         """
         stored = self._rollups.lasting(stream)
+        held = self._held(stream)  # before the manifest: a swing moves them from the book to there
         named = read_manifest(self._rollups, stream).parts()
-        held = self._held(stream)
         spared = named | held.parts if held else named
         old = (int(self._now()) - ORPHAN) // 60
         orphans = [name for name in stored if name not in spared and minute_of(name) < old]

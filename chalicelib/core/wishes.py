@@ -88,7 +88,9 @@ class Notes:
     more: bool = False
     """Whether more names are to go than one marker can name."""
     texts: list[str] = field(default_factory=list)
-    """The names of the wish's paths, for what is stored by text."""
+    """The name of the path that is renamed."""
+    hashes: list[int] = field(default_factory=list)
+    """`hashed` names of the wish's paths, for what is stored by text: of thousands the texts do not fit."""
     periods: dict[Period, Any] = field(default_factory=dict)
     events: int = 0
     floor: int = 0

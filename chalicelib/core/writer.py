@@ -185,6 +185,11 @@ class Stream:
         if not changed:
             return
         for kind in Kind:
+            for identity, i in self.ids[kind].items():
+                to = changed.get((kind, i))
+                if to is not None:
+                    title = 1 + len(self.path_titles.get(i, "")) if kind is Kind.PATH else 0
+                    self.characters[kind] += len(to) + title * (to != GONE) - len(identity) - title
             stay = {identity: i for identity, i in self.ids[kind].items() if (kind, i) not in changed}
             new = {naming.identity(k, name): i for (k, i), name in changed.items() if k is kind and name != GONE}
             self.ids[kind] = stay | new
@@ -248,7 +253,7 @@ class Stream:
         columns.id = list(events if kept is None else compress(events, kept))
         tracker = Tracker(self.window, self.next_session, self.bounds.sessions)
         tracker.track(hits, accepted, columns)
-        titles, retitles = self._retitle(hits, accepted, columns, ids[Kind.PATH])
+        titles, retitles = self._retitle(hits, accepted, keyed, columns, ids[Kind.PATH])
         segment = Segment(
             number=self.head + 1,
             first=self.head + 1,
@@ -285,7 +290,7 @@ class Stream:
         return taken, hits, accepted, keyed
 
     def _retitle(
-        self, hits: Sequence[Hit], accepted: Sequence[int], columns: Columns, paths: Ids
+        self, hits: Sequence[Hit], accepted: Sequence[int], keyed: Sequence[bool], columns: Columns, paths: Ids
     ) -> tuple[Titles, list[Retitle]]:
         retitles: list[Retitle] = []
         current = ChainMap(
@@ -311,7 +316,8 @@ class Stream:
                 continue
             columns.title[i] = checksum = title_checksum(title)
             longer = len(title) - len(current.get(path, ""))
-            if titles.see(path, checksum, clocks[i]) and paths.characters + longer <= naming.BYTES:
+            room = naming.BYTES // naming.RESERVED * (naming.RESERVED - (not keyed[i]))
+            if titles.see(path, checksum, clocks[i]) and (longer <= 0 or paths.characters + longer <= room):
                 retitles.append(Retitle(i, path, title))
                 current[path] = title
                 paths.characters += longer

@@ -24,7 +24,7 @@ from chalice.app import Blueprint, SQSEvent
 from chalicelib import wiring
 from chalicelib.core import drops
 from chalicelib.core.errors import Poison
-from chalicelib.core.log import Appended, Foreseen
+from chalicelib.core.log import Appended, Foreseen, Late
 from chalicelib.core.messages import BodyGone, Message
 from chalicelib.observability import count, event_function, logger
 
@@ -207,7 +207,9 @@ class _Append:
         self._begun = True
         messages = [message for _, message in batch]
         try:
-            appended = self._appender.append(stream, messages, foreseen)
+            appended = self._appender.append(stream, messages, foreseen, self._late)
+        except Late:
+            return _Done(stream, batch, tried=False)
         except Exception:
             # Some may be in the log already. They are recognised when they come again.
             logger.exception("messages could not be appended", extra={"stream": stream, "messages": len(batch)})

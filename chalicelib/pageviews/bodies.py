@@ -53,9 +53,11 @@ def _patiently(body: bytes) -> Any:  # noqa: ANN401
 
 
 _ESCAPE = re.compile(
-    r"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\."
+    r"(?:[^\\]++|\\(?!u[Dd][89A-Fa-f]).|\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2})++"
+    r"|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})",
+    re.DOTALL,
 )
-"""Escapes in strings of JSON: a pair of surrogates, a lone one, or any other."""
+"""A run of JSON without lone surrogates, as long as it is; or the escape of a lone one."""
 
 
 def _whole(escape: re.Match[str]) -> str:

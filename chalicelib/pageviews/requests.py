@@ -17,6 +17,7 @@ from .texts import mended
 MAX_HITS = 500
 _TOO_MANY = f"maximum amount of pageviews in one batch is {MAX_HITS}"
 _FILTERS = frozenset({"ip"})
+MAX_FILTERS = 100
 
 
 class RawHit(NamedTuple):
@@ -130,7 +131,10 @@ def _loose_flag(value: object, what: str) -> bool:
 def _filters(value: object) -> frozenset[str]:
     if value is None:
         return _FILTERS
-    return frozenset(as_text(name, "filter") for name in as_list(value, "filter"))
+    names = as_list(value, "filter")
+    if len(names) > MAX_FILTERS:
+        refuse(f"filter must have at most {MAX_FILTERS} values")
+    return frozenset(as_text(name, "filter") for name in names)
 
 
 def _size(value: object, what: str) -> tuple[int, ...]:

@@ -187,13 +187,15 @@ class Surface(Generic[C]):
         """Chalice's response to an API Gateway event."""
         method = _method(event)
         try:
-            request = read(event, parameters)
-        except Unavailable as error:
-            return response(self.words.unexpected(503, observability.failed("unavailable", error)))
-        except Exception as error:
-            return response(self.words.unexpected(500, observability.failed("unreadable request", error)), {}, method)
-        try:
-            with deadlines.within(deadlines.REQUEST):
+            with deadlines.within(deadlines.REQUEST):  # reading asks for the secret of the CDN
+                try:
+                    request = read(event, parameters)
+                except Unavailable as error:
+                    said = self.words.unexpected(503, observability.failed("unavailable", error))
+                    return response(said, {}, method)
+                except Exception as error:
+                    said = self.words.unexpected(500, observability.failed("unreadable request", error))
+                    return response(said, {}, method)
                 return response(self.answer(request, path), request.said, method)
         finally:
             observability.flush()

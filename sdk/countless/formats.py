@@ -150,11 +150,13 @@ def _check_columns(said: dict[str, str]) -> None:
 
 
 def _visitor(said: dict[str, str]) -> str:
-    """The visitor's address: who asked, behind the list of whom proxies asked for, if the format has both."""
+    """The visitor's address: whom a proxy passed on, if the format has that and it names one; else who asked."""
     if "address" not in said and "forwarded" not in said:
         return ""
-    known = [field for kind in ("forwarded", "address") if (field := lines.text(said.get(kind, "-")))]
-    return lines.visitor(", ".join(known))
+    passed = lines.text(said.get("forwarded", "-"))
+    if any(map(lines.address, passed.split(","))):
+        return lines.visitor(passed)
+    return lines.visitor(lines.text(said.get("address", "-")) or passed)
 
 
 def _asked(said: dict[str, str]) -> str:

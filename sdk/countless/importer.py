@@ -156,7 +156,7 @@ class Importer:
             reason = Reason.HOST if self.host and line.host != self.host else exclusion(line)
             if reason is None:
                 if wanted:
-                    self.report.addresses.add(lines.address(line.address) or line.address)
+                    self.report.addresses.add(lines.counted(line.address))
                     self.report.hosts.add(line.host)
                 found += 1
                 yield View(line.at, file, number, found, len(raw), as_hit(line))

@@ -131,6 +131,24 @@ def address(field: str) -> str:
     return str(getattr(found, "ipv4_mapped", None) or found)
 
 
+_INNER = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
+        ),
+    )
+)
+
+
+def counted(field: str) -> str:
+    """The one address that the service takes of a list: the last that is not of a private network, else the first."""
+    found = [ipaddress.ip_address(one) for part in field.split(",") if (one := address(part))]
+    outer = [one for one in found if not any(one in network for network in _INNER if network.version == one.version)]
+    return str((outer or found[:1])[-1]) if found else field
+
+
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 _METHOD = re.compile(r"[A-Za-z-]+")

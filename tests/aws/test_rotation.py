@@ -49,6 +49,29 @@ def deployment(clock: Clock, processes: int = 2) -> list[Secrets]:
     return found
 
 
+def test_versions_that_come_in_several_pages_are_all_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SSM may answer with an empty page first, and say that there is more."""
+    assert world
+    clock = Clock()
+    process, other = deployment(clock)
+    original, asked = BaseClient._make_api_call, list[Any]()  # type: ignore[attr-defined]
+
+    def paged(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation != "GetParametersByPath":
+            return original(self, operation, arguments)
+        asked.append(arguments.pop("NextToken", None))
+        if asked[-1] is None:
+            return {"Parameters": [], "NextToken": "more"}
+        return original(self, operation, arguments)
+
+    before = process.signing()
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", paged)
+        other.ensure()
+        assert other.signing() == before
+    assert "more" in asked
+
+
 def link(process: Secrets, clock: Clock, lasting: int = LASTING) -> dict[str, str]:
     """A link that this process signs now."""
     query = links.sign(process.signing()[0], PATH, int(clock.now) + lasting)

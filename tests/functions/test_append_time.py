@@ -17,7 +17,7 @@ from chalicelib.aws.queues import SqsIngest
 from chalicelib.core.audit import audit
 from chalicelib.core.events import Hit
 from chalicelib.core.folding import Folder
-from chalicelib.core.log import Appender
+from chalicelib.core.log import Appender, Late
 from chalicelib.core.messages import Message
 from chalicelib.functions import append as module
 from chalicelib.functions.fold import fold
@@ -292,3 +292,23 @@ def test_a_batch_of_folds_hands_back_what_there_is_no_time_for(monkeypatch: pyte
         answer = fold({"Records": records}, late)
         assert [failure["itemIdentifier"] for failure in answer["batchItemFailures"]] == ["1", "2"]
         assert sqs.shown == {"1", "2"}
+
+
+def test_a_large_stream_that_waited_for_another_until_it_was_late_is_handed_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of it is done, and nothing that was known is forgotten; one that did not wait goes on."""
+    monkeypatch.setattr("chalicelib.core.log.LARGE", 0)
+    (stream,) = sites(1)
+    appender = Appender(wiring.log(), wiring.rollups(), SimpleNamespace(ask=lambda *_: None), now=lambda: float(START))
+    first, second = (Message(number, START, stream, False, (PAGE,)) for number in (77_001, 77_002))
+    appender.append(stream, [first], late=lambda: True)
+    before = len(wiring.log().read(stream, 0))
+    appender._large.acquire()
+    threading.Timer(0.05, appender._large.release).start()
+    with pytest.raises(Late):
+        appender.append(stream, [second], late=lambda: True)
+    assert len(wiring.log().read(stream, 0)) == before
+    assert stream in appender._warm
+    appender.append(stream, [second], late=lambda: True)
+    assert len(wiring.log().read(stream, 0)) == before + 1

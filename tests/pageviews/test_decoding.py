@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.core.accounts import Site
 from chalicelib.core.errors import Invalid
 from chalicelib.core.salts import Salts
-from chalicelib.pageviews import hits
+from chalicelib.pageviews import bodies, hits
 from chalicelib.pageviews.requests import CountBatch, PixelView, RawHit, decode_batch, decode_view
 
 
@@ -356,3 +356,17 @@ def test_sizes_that_are_not_finite_are_no_sizes() -> None:
     """Infinity is no number of JSON, and a number that becomes it is no size."""
     assert math.isinf(float("1e400"))
     assert refusal(b'{"hits":[{"size":[1e400]}]}').startswith("invalid JSON: ")
+
+
+def test_texts_of_many_escapes_are_looked_at_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One letter that was lost does not make each of the others cost a call."""
+    calls: list[int] = []
+    whole = bodies._whole
+    monkeypatch.setattr(bodies, "_whole", lambda escape: calls.append(1) or whole(escape))  # type: ignore[func-returns-value]
+    sent = decode_batch(b'{"hits": [{"path": "/a", "title": "' + rb"\u00e9" * 1000 + rb"\ud83d" + b'"}]}')
+    assert sent.hits[0].title == "é" * 1000 + "\ufffd"
+    assert len(calls) < 10
+
+
+def test_a_flood_of_filters_is_refused_by_its_number() -> None:
+    assert "filter must have at most" in refusal(json.dumps({"hits": [{"path": "/"}], "filter": ["x"] * 1000}).encode())

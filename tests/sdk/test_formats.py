@@ -425,10 +425,10 @@ IN_COLUMNS = "$msec\\t$host\\t$request_uri\\t$http_user_agent"
         (
             f"%{{X-Forwarded-For}}i %h {APACHE}",
             f"9.9.9.9, 10.1.1.9 10.1.1.1 - - {TAIL}",
-            "9.9.9.9, 10.1.1.9, 10.1.1.1",
+            "9.9.9.9, 10.1.1.9",
             "",
         ),
-        (f'$remote_addr {NGINX} "$http_x_forwarded_for"', f'10.1.1.1 - - {TAIL} "9.9.9.9"', "9.9.9.9, 10.1.1.1", ""),
+        (f'$remote_addr {NGINX} "$http_x_forwarded_for"', f'10.1.1.1 - - {TAIL} "9.9.9.9"', "9.9.9.9", ""),
         (JSON, AS_JSON, "9.9.9.9", "w.ex"),
         (IN_MILLISECONDS, f'1431857103000|9.9.9.9|GET|/a?b=1|200|"{AGENT}"', "9.9.9.9", ""),
         (IN_COLUMNS, f"1431857103.000\tw.ex\t/a?b=1\t{AGENT}", "", "w.ex"),

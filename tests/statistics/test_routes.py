@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from chalice.app import Chalice
 from hypothesis import given
 from hypothesis import settings as effort
@@ -1099,6 +1099,60 @@ def test_a_lost_answer_is_500_and_says_how_to_repeat_safely(client: Client, monk
         message = refused(client.ask("POST", "/statistics/g/s", body), 500, "INTERNAL_ERROR")
     assert "counted once or not at all" in message
     assert "Idempotency-Key" in message
+
+
+def _of_statistics(operation: str, arguments: dict[str, Any]) -> bool:
+    """Whether it is a transaction over statistics, and not one of the limits'."""
+    return operation == "TransactWriteItems" and wiring.settings().statistics_table in str(arguments)
+
+
+def test_a_purge_whose_answer_was_lost_shows_what_it_took(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was done, so nobody else will ever show those values."""
+    client.update("g/s")
+    client.update("g/s")
+    original, done = BaseClient._make_api_call, list[str]()  # type: ignore[attr-defined]
+
+    def losing(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        found = original(self, operation, arguments)
+        if _of_statistics(operation, arguments) and not done:
+            done.append(operation)
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", losing)
+        purged = client.ask("DELETE", "/statistics/g/s?purge=true")
+    assert done
+    assert (purged.status, purged.json()["value"]) == (200, 2)
+
+
+def test_a_batch_that_was_written_is_never_said_to_have_done_nothing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was lost, its repetition met its own work, and then nobody answered."""
+    client.update("g/s")
+    client.get("/statistics/g/s")
+    original, sent = BaseClient._make_api_call, list[str]()  # type: ignore[attr-defined]
+
+    def losing(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation == "BatchGetItem" and len(sent) > 1:
+            raise ConnectTimeoutError(endpoint_url="https://dynamodb")
+        if _of_statistics(operation, arguments):
+            sent.append(operation)
+        found = original(self, operation, arguments)
+        if _of_statistics(operation, arguments) and len(sent) == 1:
+            metadata: Any = {"HTTPStatusCode": 400, clients.LOST: True}
+            slow: Any = {"Code": "ThrottlingException", "Message": "slow"}
+            raise ClientError({"Error": slow, "ResponseMetadata": metadata}, operation)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", losing)
+        body = {"updates": [{"group": "g", "name": "s", "method": "increment", "reference_date": DAY}]}
+        reply = client.ask("POST", "/statistics/batch", body)
+    assert len(sent) > 1, reply.json()
+    assert reply.status != 503
+    assert "counted once or not at all" in json.dumps(reply.json())
 
 
 def test_a_transaction_that_nobody_answers_is_not_tried_for_longer_than_a_request_lasts(
