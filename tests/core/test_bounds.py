@@ -16,7 +16,7 @@ from chalicelib.core.events import Hit
 from chalicelib.core.log import load, read_manifest
 from chalicelib.core.messages import Message
 from chalicelib.core.names import OTHER, Candidates
-from chalicelib.core.segments import FIRST, Kind, unpack
+from chalicelib.core.segments import FIRST, GONE, Kind, Renamed, unpack
 from chalicelib.core.writer import Bounds, Stream
 from tests.core.test_invariants import _agrees, _holds
 from tests.core.world import START, Faults, Universe, struck
@@ -218,3 +218,13 @@ def test_whoever_reads_a_segment_knows_what_its_writer_knew(
             assert reader.window._entries == writer.window._entries
             assert reader.window.size == writer.window.size <= max(bounds.sessions, 0)
             assert all(len(writer.ids[kind]) <= bounds.names + 1 for kind in Kind)
+
+
+def test_names_that_are_redacted_make_room_for_others_at_once() -> None:
+    """A warm writer has as many characters as one that begins with what is left."""
+    warm = Stream()
+    warm.learn_names([["/a\0A title", "/gone\0Another", "/b\0"], ["o", "hgone.example"], *([] for _ in range(5))])
+    warm.rename([Renamed(Kind.PATH, 2, GONE), Renamed(Kind.REF, 2, GONE), Renamed(Kind.PATH, 3, "/longer")])
+    cold = Stream()
+    cold.learn_names([["/a\0A title", GONE, "/longer\0"], ["o", GONE], *([] for _ in range(5))])
+    assert warm.characters == cold.characters

@@ -284,6 +284,39 @@ def test_titles_take_no_more_room_than_names_may(monkeypatch: pytest.MonkeyPatch
         agrees(world)
 
 
+def test_segments_that_an_older_version_gave_an_end_lose_it_when_they_are_merged() -> None:
+    """Also a marker that is alone in its run, of which merging changes nothing else."""
+    with stage(1) as (world, redact):
+        put = wiring.log().put
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                wiring.log(), "put", lambda stream, number, data, _: put(stream, number, data, world.now + 60 * DAY)
+            )
+            for number in range(3):
+                send(world, PAGE._replace(path=f"/{number}"))
+            world.fold(0, sweep=True)
+            world.now += 45 * DAY
+            world.fold(0, sweep=True)
+            redact(Act.PURGE, paths=(1,))
+            redact.tidy()
+        for _ in range(70):
+            night(world)
+        assert [row.path for row in redact.rows().values()] == ["/1", "/2"]
+        agrees(world)
+
+
+def test_the_book_of_a_purge_of_thousands_of_long_paths_fits_into_an_item() -> None:
+    with stage() as (world, redact):
+        words = random.Random(3)
+        invented = [PAGE._replace(path=f"/{words.getrandbits(400):x}") for _ in range(6_000)]
+        send(world, PAGE, *invented)
+        world.fold(0, sweep=True)
+        done = redact(Act.PURGE, paths=tuple(range(2, 6_002)))
+        assert (done.removed, done.error) == (6_000, "")
+        redact.tidy()
+        agrees(world)
+
+
 # --- rollups that were lost are counted anew ------------------------------------------------------------------------
 
 
