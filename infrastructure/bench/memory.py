@@ -63,6 +63,10 @@ class Tables:
         """As DynamoDB's BatchWriteItem; nothing is ever left undone."""
         for table, requests in asked["RequestItems"].items():
             for request in requests:
+                if "DeleteRequest" in request:
+                    partition, key = self._find(table, request["DeleteRequest"]["Key"])
+                    partition.remove(key)
+                    continue
                 partition, key = self._find(table, request["PutRequest"]["Item"])
                 partition.put(key, _checked(request["PutRequest"]["Item"]))
         return self._answer("BatchWriteItem", asked, {})

@@ -149,7 +149,11 @@ class Meter:
         for table, requests in asked["RequestItems"].items():
             undone = answer.get("UnprocessedItems", {}).get(table, [])
             for request in requests:
-                if request not in undone:
+                if request in undone:
+                    continue
+                if "DeleteRequest" in request:
+                    self._DeleteItem({"TableName": table, "Key": request["DeleteRequest"]["Key"]}, {}, False)
+                else:
                     self._put(table, request["PutRequest"]["Item"])
 
     def _put(self, table: str, item: Item, *, refused: bool = False) -> None:

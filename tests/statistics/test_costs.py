@@ -100,7 +100,9 @@ def test_a_call_costs_what_the_readme_says(call: str, spent: dict[str, Bill]) ->
     """So many calls to DynamoDB, so many write units, the limiter's included."""
     listed = {name: [int(cell.replace(",", "")) for cell in cells] for name, *cells in ROW.findall(README)}
     calls, units = listed[call]
-    assert spent[call].calls.total() == calls
+    # Ids that are made at one moment are in order by chance, so the statistic of many months is among the first or not.
+    more = 1 if call == "list 100 statistics" else 0
+    assert calls <= spent[call].calls.total() <= calls + more
     # How well the answers of many updates compress depends on their ids.
     assert abs(spent[call].write_units - units) <= units // 100
 
