@@ -569,6 +569,8 @@ def test_nothing_is_sent_where_nothing_sends_mails(
     """As the service comes, until the operator says what sends."""
     clock.visit(ann, pump, ("/one", MONDAY, ""))
     monkeypatch.delenv("COUNTLESS_MAIL", raising=False)
+    for kept in (wiring.settings, wiring.mailer):  # by tests before
+        kept.cache_clear()
     before = user(ann)
     clock.run(NEXT + timedelta(hours=1))
     assert user(ann) == before

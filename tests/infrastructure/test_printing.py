@@ -101,10 +101,11 @@ def test_every_command_has_a_call_here() -> None:
     assert sorted(CALLS) == sorted(COMMANDS)
 
 
-@pytest.fixture(scope="module")
-def stranger(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+@pytest.fixture
+def stranger(world: World, tmp_path: Path) -> Iterator[Stranger]:
+    """Somebody of each test's own, since commands delete."""
     assert world
-    log = tmp_path_factory.mktemp("logs") / "access.log"
+    log = tmp_path / "access.log"
     log.write_bytes(LOG)
     with own_tables(), evil_service() as url:
         made = new_account(EVIL)
@@ -116,12 +117,14 @@ def stranger(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(autouse=True)
-def _outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Redactions go on at once; mails are refused, and queues are moved, with evil words."""
     monkeypatch.setattr(care, "sleep", lambda _: _work())
     monkeypatch.setattr(operate, "redrive", lambda *_: 1)
     monkeypatch.setattr(wiring, "mailer", Refusing)
     monkeypatch.setenv("COUNTLESS_MAIL_FROM", "reports@example.com")
+    wiring.settings.cache_clear()
+    yield
     wiring.settings.cache_clear()
 
 

@@ -43,15 +43,26 @@ def _change(person: Person, **settings: Any) -> None:
 
 @pytest.fixture(scope="module")
 def reader(app: Chalice) -> Person:
-    """Somebody whose site shows counters, and was visited."""
+    """Somebody whose site shows counters."""
+    return _showing(app)
+
+
+@pytest.fixture(scope="module")
+def looked_at(app: Chalice) -> Person:
+    """Somebody else whose site shows counters: nobody counts anything there but `visited`."""
+    return _showing(app)
+
+
+def _showing(app: Chalice) -> Person:
     person = settle(FrontDoor(app))
     _change(person, allow_counter=True)
     return person
 
 
 @pytest.fixture
-def visited(reader: Person, pump: Pump) -> Person:
-    """`reader`, with these visits: `/X.html` twice today, once ten days ago; the event `Signed up` once; `/` once."""
+def visited(looked_at: Person, pump: Pump) -> Person:
+    """One with these visits: `/X.html` twice today, once ten days ago; the event `Signed up` once; `/` once."""
+    reader = looked_at
     if not reader.headers:
         old = f"{_day(10)}T12:30:00Z"
         hits = [{"path": "/X.html"}, {"path": "/X.html"}, {"path": "/X.html", "created_at": old}, {"path": "/"}]
