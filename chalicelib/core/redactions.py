@@ -210,7 +210,7 @@ class Redactions:
         """Asks again for what is due, if nobody is at it.
 
         Whether the one that runs has been under way for so long that somebody has to look why. Meanwhile no old
-        segments of the stream are merged, and they end by themselves 60 days after they were written.
+        segments of the stream are merged, and no originals of merged ones deleted.
         """
         now = self._ports.clock()
         book = self._ports.books.get(stream) or Book()
