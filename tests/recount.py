@@ -155,7 +155,7 @@ def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset(), *, by_
     spelling: dict[str, str] = {}
     known: dict[tuple[str, str], str] = {}
     campaigns: dict[str, str] = {}
-    sessions: dict[tuple[str, str], tuple[datetime, set[str]]] = {}
+    sessions: dict[tuple[str, str], list[tuple[datetime, set[str]]]] = defaultdict(list)
     views = page_views(log, result)
     for view in sorted(views, key=lambda view: view.at) if by_time else views:
         path = normalised(view.path)
@@ -168,10 +168,12 @@ def recount(log: Iterable[bytes], spammers: frozenset[str] = frozenset(), *, by_
         text = known.setdefault((text.lower(), scheme), text)
         if view.user_agent or view.address:
             key = view.user_agent, view.address
-            last, seen = sessions.get(key, (view.at, set()))
-            if abs(view.at - last) > SESSION:
-                last, seen = view.at, set()
-            sessions[key] = max(last, view.at), seen
+            near = [each for each in sessions[key] if abs(view.at - each[0]) <= SESSION]
+            session = min(near, key=lambda each: abs(view.at - each[0]), default=(view.at, set()))
+            last, seen = session
+            if near:
+                sessions[key].remove(session)
+            sessions[key].append((max(last, view.at), seen))
             if name in seen:
                 result.dropped["repeat"] += 1
                 continue

@@ -82,8 +82,9 @@ def test_a_day_counted_by_hand() -> None:
         # Earlier, but within the hours: the session's last moment stays 10:00.
         (["10:00:00", "03:00:00", "18:00:00"], 1),
         (["10:00:00", "03:00:00", "18:00:01"], 2),
-        # The session of 01:59 replaces that of 10:00; 10:00 is then more than eight hours after it.
-        (["10:00:00", "01:59:00", "10:00:00"], 3),
+        # Sessions stand side by side: 10:00 goes on after 01:59.
+        (["10:00:00", "01:59:00", "10:00:00"], 2),
+        (["10:00:00", "20:00:00", "10:05:00"], 2),
     ],
 )
 def test_sessions_slide_on_the_times_of_their_hits(times: list[str], visits: int) -> None:

@@ -3,10 +3,14 @@
 A session slides: it lives while hits come at most eight hours apart. Live hits are judged by the moment of acceptance,
 imported ones by their own time (page-view contract, section 6 and quirk 24). The window's clock is the latest
 acceptance that the stream has seen, so that what is forgotten depends on the log alone, never on who keeps the window.
+
+A visitor whose live hits alone are seen has one session at most. Imports make several: the log of a second server
+begins at its first day again, and its hits belong to sessions that the first log's later ones must not have replaced.
 """
 
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from .columns import Reader, Writer
 from .lifetimes import SESSION
@@ -22,6 +26,10 @@ SLICE = 300
 PATHS = 5_000
 """So many paths a session remembers to have seen: no person sees more, and a program that does shall not slow us."""
 
+TOGETHER = 60_000
+"""Bytes that the sessions of one visitor may take together: 2,500 of a path each, three a day for two years. They stay
+small enough for an item of a checkpoint, which never parts them. The sessions with the earliest hits are forgotten."""
+
 _HEAD = struct.Struct("<QIq")  # number, touched, last
 _SIZE = _HEAD.size
 _SEEN = struct.Struct("<I")
@@ -31,6 +39,9 @@ Entry = bytes
 """A session as the window holds it: its number, the stream's clock at its last hit, the time of that hit (of acceptance
 for live hits, its own for imported ones), and the ids of the paths that it has seen, four bytes each. Some fifty bytes,
 where objects would take three hundred."""
+
+Held = Entry | tuple[Entry, ...]
+"""What a visitor's key leads to: a session; or two and more, in the order of the times of their last hits."""
 
 
 def start(number: int, clock: int, moment: int, seen: bytes) -> Entry:
@@ -75,10 +86,71 @@ def number(entry: Entry) -> int:
     return found
 
 
-def alive(entry: Entry, clock: int, moment: int) -> bool:
-    """Whether a hit at `moment`, accepted when the stream's clock stands at `clock`, belongs to the session."""
-    _, touched, last = _HEAD.unpack_from(entry)
-    return bool(clock - touched <= SESSION and -SESSION <= moment - last <= SESSION)
+def _touched(entry: Entry) -> int:
+    """The stream's clock at the session's last hit."""
+    found: int = _HEAD.unpack_from(entry)[1]
+    return found
+
+
+def _last(entry: Entry) -> int:
+    """The time of the session's last hit."""
+    found: int = _HEAD.unpack_from(entry)[2]
+    return found
+
+
+def each(held: Held | None) -> tuple[Entry, ...]:
+    """The sessions that a key leads to."""
+    if held is None:
+        return ()
+    return (held,) if isinstance(held, bytes) else held
+
+
+def numbered(held: Held | None, wanted: int) -> Entry | None:
+    """The session of this number."""
+    return next((entry for entry in each(held) if number(entry) == wanted), None)
+
+
+def find(held: Held | None, clock: int, moment: int) -> Entry | None:
+    """The session that a hit at `moment`, accepted when the stream's clock stands at `clock`, belongs to.
+
+    It goes on if both lie within eight hours of its last hit. Of several the nearest is taken, of two as near the
+    later.
+    """
+    if held is None:
+        return None
+    if isinstance(held, bytes):
+        _, touched, last = _HEAD.unpack_from(held)
+        return held if clock - touched <= SESSION and -SESSION <= moment - last <= SESSION else None
+    high = bisect_left(held, moment, key=_last)
+    low = high - 1
+    while True:
+        after = _last(held[high]) - moment if high < len(held) else SESSION + 1
+        before = moment - _last(held[low]) if low >= 0 else SESSION + 1
+        if min(after, before) > SESSION:
+            return None
+        if after <= before:
+            entry, high = held[high], high + 1
+        else:
+            entry, low = held[low], low - 1
+        if clock - _touched(entry) <= SESSION:
+            return entry
+
+
+def swap(held: Held | None, old: Entry | None, new: Entry | None, clock: int) -> Held | None:
+    """What a key leads to once `new` stands for `old`, which it led to; either may be none.
+
+    Where a session is added, those that have ended are forgotten.
+    """
+    if held is None or held is old:
+        return new
+    entries = [entry for entry in each(held) if entry is not old]
+    if old is None:
+        entries = [entry for entry in entries if clock - _touched(entry) <= SESSION]
+    if new is not None:
+        entries.insert(bisect_right(entries, _last(new), key=_last), new)
+    while len(entries) > 1 and sum(map(len, entries)) > TOGETHER:
+        del entries[0]
+    return tuple(entries) if len(entries) > 1 else entries[0]
 
 
 def has_seen(entry: Entry, path: bytes) -> bool:
@@ -98,19 +170,20 @@ _EVICTED_FROM = 4_000_000
 
 
 class Window:
-    """Sessions by key, of one stream. Lookups see only what is alive."""
+    """Sessions by their visitors' keys, of one stream."""
 
-    __slots__ = ("_entries", "_evict_at", "_size", "_slices", "clock")
+    __slots__ = ("_evict_at", "_held", "_sessions", "_size", "_slices", "clock")
 
     def __init__(self) -> None:
         self._size = 0
-        self._entries: dict[int, Entry] = {}
+        self._sessions = 0
+        self._held: dict[int, Held] = {}
         self._slices: dict[int, int] | None = None
         self._evict_at = _EVICTED_FROM
         self.clock = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._sessions
 
     @property
     def size(self) -> int:
@@ -120,79 +193,94 @@ class Window:
     @property
     def packed(self) -> int:
         """Roughly the bytes that all of it takes in a checkpoint."""
-        paths = (self._size - (GROWTH - 4) * len(self._entries)) // 4
-        return 16 * len(self._entries) + 2 * paths
+        paths = (self._size - (GROWTH - 4) * self._sessions) // 4
+        return 16 * self._sessions + 2 * paths
 
     def slices(self) -> dict[int, int]:
         """What the sessions cost whose last hit came in each span. Counted when it is first asked for."""
         if self._slices is None:
             self._slices = {}
-            for entry in self._entries.values():
-                at = slice_of(entry)
-                self._slices[at] = self._slices.get(at, 0) + cost(entry)
+            for held in self._held.values():
+                for entry in each(held):
+                    at = slice_of(entry)
+                    self._slices[at] = self._slices.get(at, 0) + cost(entry)
         return self._slices
 
-    def get(self, key: int) -> Entry | None:
-        """The packed session under a key, alive or not: `alive` decides."""
-        return self._entries.get(key)
+    def get(self, key: int) -> Held | None:
+        """The sessions that a key leads to, alive or not: `find` decides."""
+        return self._held.get(key)
 
-    def apply(self, changes: Mapping[int, Entry | None], clock: int) -> None:
-        """Takes in what a segment changed; None removes a key that a session is no longer found by."""
-        for key, entry in changes.items():
-            self._count(self._entries.pop(key, None), -1)
-            if entry is not None:
-                self._entries[key] = entry
-                self._count(entry, 1)
+    def apply(self, changes: Mapping[int, Held | None], clock: int) -> None:
+        """Takes in what a segment changed; None removes a key that leads to no session any more."""
+        for key, held in changes.items():
+            self._put(key, held)
         self.clock = max(self.clock, clock)
         if self._size > self._evict_at:
             self.evict()
 
-    def _count(self, entry: Entry | None, sign: int) -> None:
-        if entry is not None:
-            self._size += sign * cost(entry)
-            if self._slices is not None:
-                at = slice_of(entry)
-                self._slices[at] = self._slices.get(at, 0) + sign * cost(entry)
+    def _put(self, key: int, held: Held | None) -> None:
+        self._count(self._held.pop(key, None), -1)
+        if held is not None:
+            self._held[key] = held
+            self._count(held, 1)
+
+    def _count(self, held: Held | None, sign: int) -> None:
+        if held is None:
+            return
+        if not isinstance(held, bytes):
+            for entry in held:
+                self._count(entry, sign)
+            return
+        self._sessions += sign
+        self._size += sign * cost(held)
+        if self._slices is not None:
+            at = slice_of(held)
+            self._slices[at] = self._slices.get(at, 0) + sign * cost(held)
 
     def keys(self) -> list[int]:
         """What sessions are found by."""
-        return list(self._entries)
+        return list(self._held)
 
     def numbers(self) -> set[int]:
         """Of the sessions."""
-        return set(map(number, self._entries.values()))
+        return {number(entry) for held in self._held.values() for entry in each(held)}
 
     def drop(self, numbers: Collection[int]) -> None:
         """Forgets sessions by number."""
-        self._entries = {key: entry for key, entry in self._entries.items() if number(entry) not in numbers}
-        self._measure()
+        self._keep(lambda entry: number(entry) not in numbers)
 
     def evict(self) -> None:
         """Forgets what has ended. It changes no answer: what has ended is never alive again, nor does it count."""
         since = oldest(self.clock) * SLICE
-        self._entries = {key: entry for key, entry in self._entries.items() if _HEAD.unpack_from(entry)[1] >= since}
-        self._measure()
+        self._keep(lambda entry: _HEAD.unpack_from(entry)[1] >= since)
 
-    def _measure(self) -> None:
-        self._slices = None
-        self._size = sum(map(cost, self._entries.values()))
+    def _keep(self, wanted: Callable[[Entry], bool]) -> None:
+        """Forgets all sessions but these."""
+        going = [
+            (key, held)
+            for key, held in self._held.items()
+            if not (wanted(held) if isinstance(held, bytes) else all(map(wanted, held)))
+        ]
+        for key, held in going:
+            kept = tuple(filter(wanted, each(held)))
+            self._put(key, kept if len(kept) > 1 else next(iter(kept), None))
         self._evict_at = self._size + max(self._size // 4, _EVICTED_FROM)
 
     def pack(self, keys: Iterable[int]) -> bytes:
-        """The sessions under these keys, for a checkpoint; and which of the keys lead to none any more."""
+        """All sessions under these keys, for a checkpoint; and which of the keys lead to none any more."""
         keys = list(keys)
-        found = sorted((number(self._entries[key]), key) for key in keys if key in self._entries)
-        entries = [self._entries[key] for _, key in found]
+        found = sorted((number(entry), key, entry) for key in keys for entry in each(self._held.get(key)))
+        entries = [entry for _, _, entry in found]
         heads = [_HEAD.unpack_from(entry) for entry in entries]
         out = Writer()
-        out.column([key for _, key in found])
+        out.column([key for _, key, _ in found])
         out.deltas([number for number, _, _ in heads])
         out.column([touched for _, touched, _ in heads])
         out.column([last - touched for _, touched, last in heads])
         out.column([(len(entry) - _SIZE) // 4 for entry in entries])
         seen = b"".join(entry[_SIZE:] for entry in entries)
         out.column([path for (path,) in _SEEN.iter_unpack(seen)])
-        out.column(sorted({key for key in keys if key not in self._entries}))
+        out.column(sorted({key for key in keys if key not in self._held}))
         return out.frame(b"W", 1)
 
     def load(self, data: bytes) -> None:
@@ -207,12 +295,15 @@ class Window:
             reader.column(),
         )
         at = 0
+        loaded: dict[int, Held] = {}
         for key, number, touch, last, count in zip(keys, numbers, touched, lasts, counts, strict=True):
             paths = seen[at : at + count]
             at += count
-            self._count(self._entries.get(key), -1)
-            self._entries[key] = entry = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
-            self._count(entry, 1)
+            entry = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
+            others = loaded.get(key)
+            loaded[key] = entry if others is None else tuple(sorted((*each(others), entry), key=_last))
+        for key, held in loaded.items():
+            self._put(key, held)
         for key in reader.column():
-            self._count(self._entries.pop(key, None), -1)
+            self._put(key, None)
         self._evict_at = self._size + max(self._size // 4, _EVICTED_FROM)

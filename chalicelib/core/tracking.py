@@ -7,7 +7,7 @@ from . import sessions
 from .events import Hit
 from .messages import LIVE
 from .segments import FIRST, Columns, Segment, Touched
-from .sessions import Entry, Window
+from .sessions import Entry, Held, Window
 
 
 class _Room:
@@ -29,10 +29,10 @@ class _Room:
             self._living = sum(size for some in both for at, size in some.items() if at >= since)
         return self._living + growth <= self._limit
 
-    def change(self, old: Entry | None, new: Entry | None) -> None:
-        """Counts that an entry took another's place."""
-        for entry, sign in ((old, -1), (new, 1)):
-            if entry is not None:
+    def change(self, old: Held | None, new: Held | None) -> None:
+        """Counts that a visitor's sessions took the place of others."""
+        for held, sign in ((old, -1), (new, 1)):
+            for entry in sessions.each(held):
                 at, size = sessions.slice_of(entry), sign * sessions.cost(entry)
                 self._delta[at] = self._delta.get(at, 0) + size
                 if at >= self._since:
@@ -46,7 +46,7 @@ class Tracker:
         self.window = window
         self.clock = window.clock
         self.next_session = next_session
-        self.changes: dict[int, Entry | None] = {}
+        self.changes: dict[int, Held | None] = {}
         self.touched: list[Touched] = []
         self.indexes: dict[int, int] = {}
         self.alone = 0
@@ -72,17 +72,15 @@ class Tracker:
                 flags[i] |= FIRST
         columns.session = session_column
 
-    def _known(self, key: int) -> Entry | None:
+    def _known(self, key: int) -> Held | None:
         return self.changes[key] if key in self.changes else self.window.get(key)
 
-    def _find(self, key: int, moment: int) -> Entry | None:
-        entry = self._known(key)
-        return entry if entry is not None and sessions.alive(entry, self.clock, moment) else None
-
-    def _change(self, key: int, entry: Entry | None) -> None:
+    def _change(self, key: int, old: Entry | None, new: Entry | None) -> None:
+        known = self._known(key)
+        held = sessions.swap(known, old, new, self.clock)
         if self._room is not None:
-            self._room.change(self._known(key), entry)
-        self.changes[key] = entry
+            self._room.change(known, held)
+        self.changes[key] = held
 
     def _touch(self, hit: Hit, moment: int, path: int) -> tuple[int, bool]:
         """The hit's session, 1 + its index; and whether it is the first there on its path.
@@ -90,9 +88,9 @@ class Tracker:
         Where it would make the sessions cost more than they may, it has none, and nobody remembers it.
         """
         key, previous = hit.session, 0
-        entry = self._find(key, moment)
+        entry = sessions.find(self._known(key), self.clock, moment)
         if entry is None and hit.previous:
-            entry = self._find(hit.previous, moment)
+            entry = sessions.find(self._known(hit.previous), self.clock, moment)
             previous = hit.previous if entry is not None else 0
         path_key = sessions.path_key(path)
         first = entry is None or not sessions.has_seen(entry, path_key)
@@ -100,15 +98,17 @@ class Tracker:
         if growth and self._room is not None and not self._room.fits(growth, self.clock):
             self.alone += 1
             return 0, True
-        if previous:
-            self._change(previous, None)
         if entry is None:
             number = self.next_session
             self.next_session += 1
-            self._change(key, sessions.start(number, self.clock, moment, path_key))
+            new = sessions.start(number, self.clock, moment, path_key)
         else:
             number = sessions.number(entry)
-            self._change(key, sessions.follow(entry, self.clock, moment, path_key if first else b""))
+            new = sessions.follow(entry, self.clock, moment, path_key if first else b"")
+        if previous:
+            self._change(previous, entry, None)
+            entry = None
+        self._change(key, entry, new)
         index = self.indexes.get(number)
         if index is None or previous:
             self.indexes[number] = index = len(self.touched)
@@ -116,36 +116,41 @@ class Tracker:
         return index + 1, first
 
 
-def replay_sessions(window: Window, segment: Segment) -> dict[int, Entry | None]:
+def replay_sessions(window: Window, segment: Segment) -> dict[int, Held | None]:
     """What a written segment changes in the window as it stood before it.
 
     It follows the segment's facts, not the rules that led to them: which session, first on its path or not.
     """
-    changes: dict[int, Entry | None] = dict.fromkeys(segment.orders.forgotten) if segment.orders else {}
+    changes: dict[int, Held | None] = dict.fromkeys(segment.orders.forgotten) if segment.orders else {}
     if segment.merged:
         return changes  # sessions so old have ended, and their keys are gone
+
+    def known(key: int) -> Held | None:
+        return changes[key] if key in changes else window.get(key)
+
     events = segment.events
-    clock, indexes, moved = window.clock, events.session, set[int]()
+    clock, indexes = window.clock, events.session
+    entries: dict[int, Entry] = {}  # as they stand, by index
     for i, accepted in enumerate(moments(segment)):
         clock = max(clock, accepted)
         index = indexes[i]
         if not index:
             continue
-        touched = segment.sessions[index - 1]
-        found_by = touched.key
-        if touched.previous and index not in moved:
-            moved.add(index)
-            found_by = touched.previous
-        entry = changes[found_by] if found_by in changes else window.get(found_by)
-        if found_by != touched.key:
-            changes[found_by] = None
+        number, key, previous = segment.sessions[index - 1]
+        entry = entries.get(index)
+        if entry is None:
+            entry = sessions.numbered(known(previous or key), number)
+            if previous and entry is not None:
+                changes[previous] = sessions.swap(known(previous), entry, None, clock)
         at = events.at[i]
         moment = accepted if accepted - at <= LIVE else at
         seen = sessions.path_key(events.path[i]) if events.flags[i] & FIRST else b""
-        if entry is None or sessions.number(entry) != touched.number:
-            changes[touched.key] = sessions.start(touched.number, clock, moment, seen)
+        if entry is None:
+            new = sessions.start(number, clock, moment, seen)
         else:
-            changes[touched.key] = sessions.follow(entry, clock, moment, seen)
+            new = sessions.follow(entry, clock, moment, seen)
+        changes[key] = sessions.swap(known(key), entry, new, clock)
+        entries[index] = new
     return changes
 
 

@@ -215,7 +215,7 @@ def test_whoever_reads_a_segment_knows_what_its_writer_knew(
                 each.window.evict()
             assert reader.ids == writer.ids
             assert reader.candidates == writer.candidates
-            assert reader.window._entries == writer.window._entries
+            assert reader.window._held == writer.window._held
             assert reader.window.size == writer.window.size <= max(bounds.sessions, 0)
             assert all(len(writer.ids[kind]) <= bounds.names + 1 for kind in Kind)
 

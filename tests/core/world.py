@@ -257,7 +257,7 @@ class Naive:
     limit: int = sessions.BYTES
     clock: int = 0
     numbers: int = 0
-    sessions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
     visits: dict[tuple[str, int], int] = field(default_factory=dict)
     firsts: list[bool] = field(default_factory=list)
 
@@ -276,22 +276,21 @@ class Naive:
 
     def _touch(self, hit: Hit, moment: int) -> bool:
         """Whether a hit is its session's first on its path. One that there is no room for is a visit of its own."""
-        path, found = hit.path.lower(), hit.session
-        session = self._find(hit.session, moment)
-        if session is None and hit.previous:
-            session, found = self._find(hit.previous, moment), hit.previous
+        path = hit.path.lower()
+        session = self._find(hit.session, moment) or self._find(hit.previous, moment)
         growth = sessions.GROWTH if session is None else 4 * (path not in session["seen"])
         if growth and self._living() + growth > self.limit:
             return True
+        if session is None or session["key"] != hit.session:
+            self.sessions = [each for each in self.sessions if each["key"] != hit.session or self._goes_on(each)]
         if session is None:
             session = {"seen": set(), "last": moment}
-        elif found != hit.session:
-            del self.sessions[found]
+            self.sessions.append(session)
         first = path not in session["seen"]
         session["seen"].add(path)
         session["last"] = max(session["last"], moment)
         session["touched"] = self.clock
-        self.sessions[hit.session] = session
+        session["key"] = hit.session
         return first
 
     def _living(self) -> int:
@@ -299,12 +298,18 @@ class Naive:
         since = sessions.oldest(self.clock)
         return sum(
             sessions.GROWTH - 4 + 4 * len(session["seen"])
-            for session in self.sessions.values()
+            for session in self.sessions
             if session["touched"] // sessions.SLICE >= since
         )
 
     def _find(self, key: int, moment: int) -> dict[str, Any] | None:
-        session = self.sessions.get(key)
-        if session and self.clock - session["touched"] <= 8 * 3600 and abs(moment - session["last"]) <= 8 * 3600:
-            return session
-        return None
+        """The visitor's session that a hit belongs to: the nearest in time, of two as near the later."""
+        found = [
+            session
+            for session in self.sessions
+            if session["key"] == key and self._goes_on(session) and abs(moment - session["last"]) <= 8 * 3600
+        ]
+        return min(found, key=lambda session: (abs(moment - session["last"]), -session["last"]), default=None)
+
+    def _goes_on(self, session: dict[str, Any]) -> bool:
+        return bool(self.clock - session["touched"] <= 8 * 3600)

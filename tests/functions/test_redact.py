@@ -71,7 +71,7 @@ def _texts(item: Mapping[str, Any]) -> Iterator[bytes]:
 
 def _opened(data: bytes) -> bytes:
     """What was compressed here: a frame behind its head, or the whole; perhaps in base64, as queues want it."""
-    if set(data) <= BASE64:
+    if set(data) <= BASE64 and len(data) % 4 == 0:
         data = base64.b64decode(data)
     for start in (0, 6):
         try:
