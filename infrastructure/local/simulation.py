@@ -2,11 +2,13 @@
 
 moto is not made for threads: eight of them adding 1 to a counter lose some of it, and a message sent while another
 is being deleted can vanish; it delivers a FIFO group out of order after a failure; and it breaks at a part of an
-upload that is gone. The mending here makes all of it exact; it works for mocked clients and for moto's server.
+upload that is gone; and it copies whole tables for each item of a transaction. The mending here makes all of it exact,
+and no slower as tables grow; it works for mocked clients and for moto's server.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 import time
@@ -15,7 +17,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from moto import mock_aws
-from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.s3.exceptions import NoSuchUpload
@@ -47,6 +50,8 @@ def mend() -> None:
         "purge_queue",
     ):
         _locked(SQSBackend, name, SQS)
+    if not hasattr(DynamoDBBackend.transact_write_items, "mended"):
+        setattr(DynamoDBBackend, "transact_write_items", _transacting(DynamoDBBackend.transact_write_items))  # noqa: B010
     # It lists every attribute of the queue, some by counting messages, for each message received.
     SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign, assignment]
     for name in ("upload_part", "complete_multipart_upload"):
@@ -68,6 +73,48 @@ def _locked(owner: type, name: str, lock: AbstractContextManager[object]) -> Non
 
     call.mended = True  # type: ignore[attr-defined]
     setattr(owner, name, call)
+
+
+def _transacting(original: Callable[..., None]) -> Callable[..., None]:
+    """A transaction that keeps what its own items were, for if it fails."""
+
+    @functools.wraps(original)
+    def transact(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+        with DYNAMODB:
+            before = list(_standing(backend, transact_items))
+            setattr(Table, "__deepcopy__", lambda table, _: table)  # noqa: B010 - the copies that moto would go back to
+            try:
+                original(backend, transact_items)
+            except Exception:
+                for items, key, item in before:
+                    if item is None:
+                        items.pop(key, None)
+                    else:
+                        items[key] = item
+                raise
+            finally:
+                del Table.__deepcopy__  # type: ignore[attr-defined]
+
+    transact.mended = True  # type: ignore[attr-defined]
+    return transact
+
+
+def _standing(
+    backend: DynamoDBBackend, transact_items: list[dict[str, Any]]
+) -> Iterator[tuple[dict[DynamoType, Any], DynamoType, Item | None]]:
+    """What a transaction may change, as it was before: where it stands, under which key, and a copy if it is there.
+
+    What names no table or no key is left out: moto refuses it.
+    """
+    for operation in (each for item in transact_items for each in item.values()):
+        table, key = backend.tables.get(operation.get("TableName")), operation.get("Key") or operation.get("Item", {})
+        names = [table.hash_key_attr, table.range_key_attr] if table else []
+        if table is None or not all(name in key for name in names if name):
+            continue
+        hashed, *ranged = (DynamoType(key[name]) for name in names if name)
+        items: dict[DynamoType, Any] = table.items[hashed] if ranged else table.items
+        found = ranged[0] if ranged else hashed
+        yield items, found, copy.deepcopy(items.get(found))
 
 
 def _uploading(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,17 +148,18 @@ def _receiving(original: Callable[..., list[Message]]) -> Callable[..., list[Mes
     ) -> list[Message]:
         until = time.monotonic() + wait_seconds_timeout
         while True:
-            queue = backend.get_queue(queue_name)
-            with SQS:
-                # moto lets go of them one by one while it looks, and would deliver a FIFO group's second message
-                # before its first when both come again.
-                queue.pending_messages.difference_update([m for m in queue.pending_messages if m.visible])
-                found = original(backend, queue_name, count, 0, visibility_timeout, message_attribute_names)
+            queue, found = backend.get_queue(queue_name), list[Message]()
+            if queue._messages:  # noqa: SLF001 - who only waits for some is to cost nothing
+                with SQS:
+                    # moto lets go of them one by one while it looks, and would deliver a FIFO group's second message
+                    # before its first when both come again.
+                    queue.pending_messages.difference_update([m for m in queue.pending_messages if m.visible])
+                    found = original(backend, queue_name, count, 0, visibility_timeout, message_attribute_names)
             left = until - time.monotonic()
             if found or left <= 0:
                 return found
             with queue._messages_lock:  # noqa: SLF001 - what a sender notifies
-                queue._messages_lock.wait(min(left, LONG_POLL_STEP))  # noqa: SLF001
+                queue._messages_lock.wait(min(left, LONG_POLL_STEP) if queue._messages else left)  # noqa: SLF001
 
     receive.mended = True  # type: ignore[attr-defined]
     return receive
