@@ -6,8 +6,10 @@ Tables and queues are made once; tests keep apart by using accounts and streams 
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import boto3
+import botocore.session
 import pytest
 from chalice.app import Chalice
 from hypothesis import HealthCheck, settings
@@ -20,6 +22,9 @@ from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
 from tests.dynamo import standing_in
 from tests.front import FrontDoor
+
+# Worlds come and go here, each with clients of its own. AWS's models, which take a fifth of a second to read, stay.
+botocore.session.create_loader = cache(botocore.session.create_loader)  # type: ignore[attr-defined]
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -46,9 +46,6 @@ class Document(Model):
         """Where the table is: `bind` says so, at first use."""
 
         table_name = ""
-        connect_timeout_seconds = clients.CONNECT
-        read_timeout_seconds = clients.READ
-        max_retry_attempts = clients.ATTEMPTS - 1
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
@@ -56,12 +53,12 @@ class Document(Model):
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        """The model's connection to its table, whose client keeps deadlines as all others do."""
-        before = cls._connection
-        connection = super()._get_connection()
-        if connection is not before:
-            clients.bound(connection.connection.client)
-        return connection
+        """The connection that all models share, over the client that all else uses: each model would make its own."""
+        if Document._connection is None:
+            connection = super()._get_connection()
+            connection.connection._client = clients.dynamodb()  # type: ignore[assignment]  # noqa: SLF001
+            Document._connection = connection
+        return Document._connection
 
 
 class AccountDocument(Document, discriminator="account"):
