@@ -6,7 +6,8 @@ Tables and queues are made once; tests keep apart by using accounts and streams 
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import boto3
 import botocore.session
@@ -23,8 +24,11 @@ from infrastructure.local.pump import Pump
 from tests.dynamo import standing_in
 from tests.front import FrontDoor
 
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+
 # Worlds come and go here, each with clients of its own. AWS's models, which take a fifth of a second to read, stay.
-botocore.session.create_loader = cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,9 +42,13 @@ class World:
     session: boto3.Session
     environment: dict[str, str]
 
+    @cached_property
+    def _sqs(self) -> "SQSClient":
+        return self.session.client("sqs")
+
     def drain(self, variable: str) -> list[str]:
         """Take every visible message out of the queue that `variable` names; their bodies, in order."""
-        sqs = self.session.client("sqs")
+        sqs = self._sqs
         url, bodies = self.environment[variable], list[str]()
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             for message in messages:

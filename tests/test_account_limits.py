@@ -10,7 +10,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from chalice.app import Chalice
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
@@ -159,6 +159,8 @@ def limiter(clock: Clock) -> Limiter:
     account=st.integers(1, 25),
     portions=st.sampled_from((1000, 8, 3)),
 )
+@example(moves=[(0, 0), (0, 1), (1, 2), (1, 0)], account=9, portions=3)  # granted elsewhere, and never seen here
+@example(moves=[(1, 0), *[(0, 0)] * 3, (0, 1), (1, 2), (1, 0)], account=9, portions=3)  # or seen before it was granted
 def test_keys_pass_as_often_as_they_and_their_account_may_whichever_process_is_asked(
     moves: list[tuple[int, int]], account: int, portions: int
 ) -> None:

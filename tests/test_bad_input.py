@@ -587,7 +587,10 @@ def check(person: Person, waiting: Waiting, sent: Sent) -> int:
     answer = ask(person, sent.method, target, *own, *sent.headers, body=sent.body)
     assert 200 <= answer.status < 500, answer
     said, accepted = dict(answer.headers), waiting()
-    if said["content-type"] == "image/gif":
+    if sent.method == "HEAD":
+        assert not answer.body
+        assert not accepted or answer.status == 200
+    elif said["content-type"] == "image/gif":
         assert answer.body == GIF
         assert not accepted or answer.status == 200
     elif said["content-type"] == "application/json; charset=utf-8" and answer.body:
@@ -601,7 +604,7 @@ def check(person: Person, waiting: Waiting, sent: Sent) -> int:
     return answer.status
 
 
-@pytest.mark.parametrize("requests", [150, pytest.param(10_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("requests", [50, pytest.param(10_000, marks=pytest.mark.prove)])
 @pytest.mark.parametrize(
     ("kind", "success"),
     [(wild, set[int]()), (counting, {202}), (asking, {200}), (viewing, {200})],

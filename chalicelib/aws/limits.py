@@ -3,7 +3,8 @@
 The update says what the process believes of the caller's windows and changes all of them at once, so it can
 only succeed while no window is used up; when it fails, the item comes back with the refusal and the process
 knows. A window only fills while it is open, so a window seen full stays full: refusals after the first cost
-no call. What a key is granted by its account changes both of their items, in one transaction instead.
+no call. What a key is granted by its account changes both of their items, in one transaction instead; once the
+account's window is full nothing more is granted, and a process looks once at what its key has been granted elsewhere.
 """
 
 import base64
@@ -70,6 +71,7 @@ class Limiter:
         self._secret = secret
         self._clock = clock
         self._seen: Memory[str, dict[str, Used]] = Memory(10_000, _REMEMBERED, clock)
+        self._final: Memory[tuple[str, str, int], bool] = Memory(10_000, _REMEMBERED, clock)
 
     def caller(self, address: str) -> str:
         """What stands for an address: a keyed hash of its network."""
@@ -103,7 +105,16 @@ class Limiter:
         longest = max(keep, *(window.seconds for window in (*windows, *shares.windows.values())))
         for attempt in range(_TRIES):
             now = round(self._clock() * 1000)
-            step = plan_step(windows, seen[caller], now, shares, seen[shares.caller])
+            try:
+                step = plan_step(windows, seen[caller], now, shares, seen[shares.caller])
+            except RateLimited as refusal:
+                if self._knows_all_grants(caller, shares, seen[shares.caller], refusal.name):
+                    raise
+                try:
+                    seen[caller] = self._look(caller)
+                except (BotoCoreError, ClientError):
+                    return replace(untouched(windows[-1]), charged=False)
+                continue
             expires = now // 1000 + longest + _BEYOND
             # Among many who are granted single requests, the late give up knowing what is left after theirs.
             pinned = attempt < _TRIES // 2
@@ -125,6 +136,24 @@ class Limiter:
             seen |= found
         raise RateLimited(windows[-1].requests, _PAUSE)
 
+    def _knows_all_grants(self, caller: str, shares: Shares, account: Record, refused: str) -> bool:
+        """Whether nothing that the caller was granted can have escaped this process, once a window is used up: for one
+        of the account's, if it has been asked before since the window is full.
+        """
+        share = next((window for window in shares.windows.values() if window.name == refused), None)
+        if share is None:
+            return True
+        mark = (caller, share.slot, account[share.slot].opened)
+        known = mark in self._final
+        self._final.put(mark, True)
+        return known
+
+    def _look(self, caller: str) -> dict[str, Used]:
+        found = clients.dynamodb().get_item(TableName=self._table, Key={"pk": {"S": caller}}, ConsistentRead=True)
+        record = _record(found.get("Item", {}))
+        self._remember({caller: record})
+        return record
+
     def _remember(self, found: Mapping[str, dict[str, Used]]) -> None:
         for caller, record in found.items():
             self._seen.put(caller, record)
@@ -138,10 +167,10 @@ class Limiter:
         now = round(self._clock() * 1000)
         plan_step(windows, self._seen.get(caller, dict), now)
         try:
-            found = clients.dynamodb().get_item(TableName=self._table, Key={"pk": {"S": caller}}, ConsistentRead=True)
+            record = self._look(caller)
         except (BotoCoreError, ClientError):
             return  # whoever charges will see
-        plan_step(windows, _record(found.get("Item", {})), now)
+        plan_step(windows, record, now)
 
 
 class _Throttled(Exception):
