@@ -5,9 +5,9 @@ Tables and queues are made once; tests keep apart by using accounts and streams 
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import boto3
 import botocore.session
@@ -24,9 +24,6 @@ from infrastructure.local.pump import Pump
 from tests.dynamo import standing_in
 from tests.front import FrontDoor
 
-if TYPE_CHECKING:
-    from types_boto3_sqs import SQSClient
-
 # Worlds come and go here, each with clients of its own. AWS's models, which take a fifth of a second to read, stay.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
@@ -41,14 +38,17 @@ class World:
 
     session: boto3.Session
     environment: dict[str, str]
+    clients: dict[str, Any] = field(default_factory=dict)
 
-    @cached_property
-    def _sqs(self) -> "SQSClient":
-        return self.session.client("sqs")
+    def client(self, service: str) -> Any:
+        """The client of a service, made once."""
+        if service not in self.clients:
+            self.clients[service] = self.session.client(service)  # type: ignore[call-overload]
+        return self.clients[service]
 
     def drain(self, variable: str) -> list[str]:
         """Take every visible message out of the queue that `variable` names; their bodies, in order."""
-        sqs = self._sqs
+        sqs = self.client("sqs")
         url, bodies = self.environment[variable], list[str]()
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             for message in messages:
@@ -94,7 +94,7 @@ def front(app: Chalice) -> FrontDoor:
 @pytest.fixture
 def pump(app: Chalice, world: World) -> Pump:
     """Feeds the event functions: `pump.settle()` delivers all that waits in the queues."""
-    return Pump.of(app, world.environment, world.session.client("sqs"))
+    return Pump.of(app, world.environment, world.client("sqs"))
 
 
 @pytest.fixture

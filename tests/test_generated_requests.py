@@ -99,7 +99,7 @@ def somebody(quick: Chalice, world: World) -> Person:
     settings = {"settings": {"allow_counter": True, "collect": 510, "ignore_ips": ["203.0.113.9"]}}
     assert person.ask("PATCH", f"/api/v0/sites/{site}", json_body=settings).status == 200
     assert person.post("/api/v0/count", json_body={"no_sessions": True, "hits": HITS}).status == 202
-    pump = Pump.of(quick, world.environment, world.session.client("sqs"))
+    pump = Pump.of(quick, world.environment, world.client("sqs"))
     pump.settle()
     for kind in ("csv", "json"):
         assert person.post("/api/v0/export", json_body={"format": kind}).status == 202

@@ -48,7 +48,7 @@ def alone(world: World) -> Iterator[World]:
 @pytest.fixture
 def pump(app: Chalice, alone: World) -> Pump:
     """Feeds the event functions from these queues."""
-    return Pump.of(app, alone.environment, alone.session.client("sqs"))
+    return Pump.of(app, alone.environment, alone.client("sqs"))
 
 
 class Secrets:
@@ -123,7 +123,7 @@ UNPACK: dict[str, Callable[[bytes], bytes]] = {
 
 def queued(alone: World) -> Iterator[Haystack]:
     """What lies in the queues now; it stays there."""
-    sqs = alone.session.client("sqs")
+    sqs = alone.client("sqs")
     for variable, url in alone.environment.items():
         if not variable.endswith("_QUEUE"):
             continue
@@ -145,7 +145,7 @@ def queued(alone: World) -> Iterator[Haystack]:
 
 def stored(alone: World) -> Iterator[Haystack]:
     """What the tables and the bucket hold."""
-    dynamodb, s3 = alone.session.client("dynamodb"), alone.session.client("s3")
+    dynamodb, s3 = alone.client("dynamodb"), alone.client("s3")
     for variable, table in alone.environment.items():
         if variable.endswith("_TABLE"):
             for page in dynamodb.get_paginator("scan").paginate(TableName=table):
@@ -296,7 +296,7 @@ def test_errors_log_nothing_that_was_sent(
     with monkeypatch.context() as patch:
         patch.setattr(DynamoLog, "put", fail)
         pump.deliver("append")
-    alone.session.client("sqs").send_message(QueueUrl=alone.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=quoting)
+    alone.client("sqs").send_message(QueueUrl=alone.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=quoting)
     pump.deliver("append")
     text = logged()
     for said in ("view failed", "messages could not be appended", "a message is parked", "RuntimeError"):
@@ -313,7 +313,7 @@ def populated(app: Chalice, alone: World, name: str, paths: int) -> Person:
     person = settle(FrontDoor(app), cname=f"{secrets.token_hex(6)}.{name}.example")
     views = [{"path": f"/{name}-{n}", "title": name} for n in range(1, paths + 1)]
     assert person.post("/api/v0/count", json_body={"no_sessions": True, "hits": views}).status == 202
-    Pump.of(app, alone.environment, alone.session.client("sqs")).settle()
+    Pump.of(app, alone.environment, alone.client("sqs")).settle()
     return person
 
 
@@ -408,7 +408,7 @@ def test_the_same_idempotency_key_of_two_accounts_counts_for_both(app: Chalice, 
 
 def test_what_is_kept_of_an_account_stands_under_its_own_keys(ann: Person, bob: Person, alone: World) -> None:
     """In log and rollups nothing of one account lies below another's; each log is sound."""
-    dynamodb = alone.session.client("dynamodb")
+    dynamodb = alone.client("dynamodb")
     for table, key in (("private-log", "stream"), ("private-rollups", "pk")):
         for page in dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:

@@ -78,7 +78,7 @@ def test_an_account_comes_with_a_user_a_site_and_a_key(store: Accounts) -> None:
 
 def test_the_token_and_the_password_are_nowhere_in_the_table(store: Accounts, world: World) -> None:
     created = made(store, "hidden")
-    table = world.session.client("dynamodb").scan(TableName=settings().documents_table)
+    table = world.client("dynamodb").scan(TableName=settings().documents_table)
     text = repr(table["Items"])
     assert created.key.id in text
     assert created.token not in text
@@ -241,7 +241,7 @@ def test_a_key_is_stored_as_it_was_issued(store: Accounts) -> None:
 def test_a_key_from_before_there_were_domains_and_limits_has_neither(store: Accounts, world: World) -> None:
     created = made(store, "aged")
     key = {"pk": {"S": f"token#{keys.digest(created.token)}"}, "sk": {"S": "key"}}
-    client = world.session.client("dynamodb")
+    client = world.client("dynamodb")
     client.update_item(
         TableName=settings().documents_table,
         Key=key,

@@ -160,7 +160,7 @@ def test_other_addresses_are_not_asked(address: str) -> None:
 
 def test_a_list_may_stand_in_a_bucket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing, or larger than a list may be, is told apart from one."""
-    s3, bucket = world.session.client("s3"), world.environment["COUNTLESS_BUCKET"]
+    s3, bucket = world.client("s3"), world.environment["COUNTLESS_BUCKET"]
     s3.put_object(Bucket=bucket, Key="mine/list.txt", Body=b"spam.example")
     assert fetch(f"s3://{bucket}/mine/list.txt", lambda: s3) == b"spam.example"
     for address in (f"s3://{bucket}/mine/other.txt", f"s3://{bucket}-other/list.txt", f"s3://{bucket}", "s3://"):
@@ -173,7 +173,7 @@ def test_a_list_may_stand_in_a_bucket(world: World, monkeypatch: pytest.MonkeyPa
 
 def test_the_shelf_stores_lists_under_their_names(world: World) -> None:
     """One that was never stored is none; what cannot be reached says so."""
-    s3 = world.session.client("s3")
+    s3 = world.client("s3")
     shelf = Shelf(s3, world.environment["COUNTLESS_BUCKET"])
     assert shelf.get("test") is None
     shelf.put("test", b"a")

@@ -39,7 +39,7 @@ MAIL = Mail(
 @pytest.fixture(autouse=True)
 def _world(world: World) -> Iterator[None]:
     """SES knows the sender."""
-    world.session.client("sesv2").create_email_identity(EmailIdentity=MAIL.sender.address)
+    world.client("sesv2").create_email_identity(EmailIdentity=MAIL.sender.address)
     clients.ses_once.cache_clear()
     yield
     clients.ses_once.cache_clear()

@@ -13,7 +13,7 @@ from tests.conftest import World
 def test_a_message_is_known_for_a_day(world: World) -> None:
     """Though DynamoDB removes items later than that."""
     now = [1_790_000_000.0]
-    repeats = Repeats(world.session.client("dynamodb"), settings().limits_table, lambda: now[0])
+    repeats = Repeats(world.client("dynamodb"), settings().limits_table, lambda: now[0])
     assert [repeats.note(1), repeats.note(1), repeats.note(2)] == [False, True, False]
     now[0] += 86_399
     assert repeats.note(1)

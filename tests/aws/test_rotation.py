@@ -266,7 +266,7 @@ def test_what_a_deployment_had_before_secrets_rotated_is_its_first_version(world
     """Also if nobody makes anything: links that it handed out hold."""
     clock, name = Clock(), f"/rotation-{next(_deployments)}"
     own = {"signing": "c2lnbmluZw==", "server": "c2VydmVy"}
-    ssm = world.session.client("ssm")
+    ssm = world.client("ssm")
     ssm.put_parameter(Name=f"{name}/own", Value=json.dumps(own), Type="SecureString")
     process = Secrets(Settings(secrets=name), clock)
     assert (process.signing(), process.server()) == ((b"signing",), (b"server",))

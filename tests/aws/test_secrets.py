@@ -31,7 +31,7 @@ def test_whoever_makes_them_first_wins(world: World) -> None:
 
 def test_they_are_stored_encrypted(world: World) -> None:
     Secrets(Settings(secrets="/encrypted")).ensure()
-    ssm = world.session.client("ssm")
+    ssm = world.client("ssm")
     found = ssm.get_parameters_by_path(Path="/encrypted", Recursive=True)["Parameters"]
     assert [parameter["Type"] for parameter in found] == ["SecureString"] * 4
 

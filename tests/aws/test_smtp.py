@@ -266,7 +266,7 @@ def test_what_names_no_server_is_refused_without_being_repeated(url: str) -> Non
 
 def test_the_login_is_a_secret_that_the_operator_sets(world: World) -> None:
     """Nobody has to; what is no login is told without being shown."""
-    ssm, name = world.session.client("ssm"), f"{wiring.settings().secrets}/smtp"
+    ssm, name = world.client("ssm"), f"{wiring.settings().secrets}/smtp"
     wiring.secrets.cache_clear()
     assert wiring.secrets().smtp() is None
     wiring.secrets().keep_smtp("me", "s3cret")

@@ -244,7 +244,7 @@ class Stage:
 
     def uploads(self, job: Job) -> list[str]:
         """The ids of its unfinished uploads in the bucket."""
-        client = self.world.session.client("s3")
+        client = self.world.client("s3")
         found = client.list_multipart_uploads(Bucket=self.world.environment["COUNTLESS_BUCKET"])
         return [upload["UploadId"] for upload in found.get("Uploads", []) if upload["Key"] in self.job(job).keys]
 

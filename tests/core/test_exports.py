@@ -32,12 +32,13 @@ from tests.core.exporting import (
     Strike,
     striking,
 )
+from tests.dynamo import standing_in
 
 
 @pytest.fixture
 def stage(world: World) -> Iterator[Stage]:
-    """A stage for an account of its own."""
-    with Stage(world, f"acc_{secrets.token_hex(6)}").set() as made:
+    """A stage for an account of its own, over tables in memory."""
+    with standing_in(), Stage(world, f"acc_{secrets.token_hex(6)}").set() as made:
         yield made
 
 
@@ -294,7 +295,7 @@ def test_a_worker_that_stopped_while_it_began_anew_removes_nothing_of_another_s(
 def test_a_file_that_was_given_up_is_removed_with_the_last(stage: Stage) -> None:
     """Should the worker that gave it up have died before it removed it."""
     job = stage.begin()
-    client = stage.world.session.client("s3")
+    client = stage.world.client("s3")
     bucket = stage.world.environment["COUNTLESS_BUCKET"]
     stage.seconds = 1.0
     while not stage.job(job).progress.joined:
@@ -385,7 +386,7 @@ def test_a_file_that_was_joined_already_is_good(stage: Stage, monkeypatch: pytes
 def test_a_file_that_is_not_what_was_uploaded_is_not_given_out(stage: Stage) -> None:
     """It is made anew, and should that never help, it fails."""
     job = stage.begin()
-    client = stage.world.session.client("s3")
+    client = stage.world.client("s3")
     bucket = stage.world.environment["COUNTLESS_BUCKET"]
     stage.seconds = 1.0
     spoiled = 0

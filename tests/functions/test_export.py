@@ -122,7 +122,7 @@ def test_what_fails_for_now_is_tried_again_in_a_minute_and_then_later(
 
 
 def test_a_postponed_message_comes_again_when_it_was_told_to(world: World) -> None:
-    sqs, queue = world.session.client("sqs"), world.environment["COUNTLESS_EXPORTS_QUEUE"]
+    sqs, queue = world.client("sqs"), world.environment["COUNTLESS_EXPORTS_QUEUE"]
     world.drain("COUNTLESS_EXPORTS_QUEUE")
     sqs.send_message(QueueUrl=queue, MessageBody="again")
     (message,) = sqs.receive_message(QueueUrl=queue, VisibilityTimeout=1800)["Messages"]

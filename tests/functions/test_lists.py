@@ -45,7 +45,7 @@ def bucket(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield name
     wiring.lists.cache_clear()
     for key in KEPT:
-        world.session.client("s3").delete_object(Bucket=name, Key=key)
+        world.client("s3").delete_object(Bucket=name, Key=key)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def stored(tables: Dynamo, world: World) -> Iterator[bytes]:
     for name in ("LOG", "ROLLUPS", "DOCUMENTS", "STATISTICS", "LIMITS"):
         for item in tables.items(world.environment[f"COUNTLESS_{name}_TABLE"]):
             yield from _texts(item)
-    s3, bucket = world.session.client("s3"), world.environment["COUNTLESS_BUCKET"]
+    s3, bucket = world.client("s3"), world.environment["COUNTLESS_BUCKET"]
     for found in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         body = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
         yield found["Key"].encode()
@@ -153,7 +153,7 @@ def test_what_is_merged_into_a_later_path_is_exported_under_its_name(
     pump.settle()
     assert shop.post("/api/v0/export", json_body={}).status == 202
     pump.settle()
-    s3, bucket = world.session.client("s3"), world.environment["COUNTLESS_BUCKET"]
+    s3, bucket = world.client("s3"), world.environment["COUNTLESS_BUCKET"]
     (found,) = s3.list_objects_v2(Bucket=bucket, Prefix=f"exports/{shop.created.account.id}/")["Contents"]
     text = gzip.decompress(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()).decode()
     assert [line.split(",")[:2] for line in text.splitlines()[1:]] == [
@@ -268,7 +268,7 @@ def test_a_deleted_site_is_purged_within_a_day_with_everything(
 def test_what_is_no_request_is_parked_and_an_outage_comes_again(
     world: World, shop: Person, pump: Pump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sqs = world.session.client("sqs")
+    sqs = world.client("sqs")
     sqs.send_message(QueueUrl=world.environment["COUNTLESS_REDACTIONS_QUEUE"], MessageBody="{}")
     pump.settle()
     assert world.drain("COUNTLESS_PARKED_REDACTIONS_QUEUE") == ["{}"]
@@ -330,7 +330,7 @@ def test_a_counted_message_whose_body_was_deleted_is_done_when_it_comes_again(
 
 def again(world: World, *bodies: str) -> None:
     for body in bodies:
-        world.session.client("sqs").send_message(QueueUrl=world.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=body)
+        world.client("sqs").send_message(QueueUrl=world.environment["COUNTLESS_INGEST_QUEUE"], MessageBody=body)
 
 
 def _fails(stream: str, remaining: Any) -> None:

@@ -645,7 +645,7 @@ def test_a_report_travels_by_ses(
     from moto.ses.models import ses_backends  # noqa: PLC0415 - as heavy as it is
 
     clock.visit(ann, pump, ("/one", MONDAY, ""))
-    world.session.client("sesv2").create_email_identity(EmailIdentity="reports@countless.example")
+    world.client("sesv2").create_email_identity(EmailIdentity="reports@countless.example")
     monkeypatch.setenv("COUNTLESS_MAIL", "ses")
     monkeypatch.setenv("COUNTLESS_MAIL_FROM", "Countless <reports@countless.example>")
     for made in (wiring.settings, wiring.mailer):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sqs(world: World) -> "SQSClient":
     """A client for queues of a test's own."""
-    return world.session.client("sqs")
+    client: SQSClient = world.client("sqs")
+    return client
 
 
 def _pair(sqs: "SQSClient", kind: Any) -> tuple[str, str]:

@@ -73,7 +73,8 @@ def _failing(poison: set[str]) -> Answer:
 @pytest.fixture
 def sqs(world: World) -> "SQSClient":
     """A client for queues of a test's own."""
-    return world.session.client("sqs")
+    client: SQSClient = world.client("sqs")
+    return client
 
 
 def test_records_have_the_shape_that_lambda_gives_them(sqs: "SQSClient") -> None:

@@ -33,7 +33,7 @@ def _together(work: Callable[[int], None]) -> None:
 @pytest.mark.usefixtures("eager_threads")
 def test_no_addition_is_lost(world: World) -> None:
     """Eight threads adding to one counter arrive at the exact sum."""
-    dynamodb, table = world.session.client("dynamodb"), world.environment["COUNTLESS_LIMITS_TABLE"]
+    dynamodb, table = world.client("dynamodb"), world.environment["COUNTLESS_LIMITS_TABLE"]
 
     def add(_: int) -> None:
         for _ in range(EACH):
@@ -52,7 +52,7 @@ def test_no_addition_is_lost(world: World) -> None:
 @pytest.mark.usefixtures("eager_threads")
 def test_a_conditional_put_has_one_winner(world: World) -> None:
     """Of eight threads that put the same new item, one succeeds, for each item."""
-    dynamodb, table = world.session.client("dynamodb"), world.environment["COUNTLESS_LIMITS_TABLE"]
+    dynamodb, table = world.client("dynamodb"), world.environment["COUNTLESS_LIMITS_TABLE"]
     wins: list[int] = []
 
     def put(_: int) -> None:
@@ -74,7 +74,7 @@ def test_a_conditional_put_has_one_winner(world: World) -> None:
 @pytest.mark.usefixtures("eager_threads")
 def test_no_message_vanishes_between_senders_and_receivers(world: World) -> None:
     """What is sent while others receive and delete is received, each exactly once."""
-    sqs = world.session.client("sqs")
+    sqs = world.client("sqs")
     url = sqs.create_queue(QueueName="exact", Attributes={"VisibilityTimeout": "300"})["QueueUrl"]
     received: list[str] = []
     sent = threading.Event()
@@ -108,7 +108,7 @@ def test_no_message_vanishes_between_senders_and_receivers(world: World) -> None
 
 def test_waiting_for_messages_keeps_nobody_from_sending(world: World) -> None:
     """A long poll gets the message that is sent while it waits, long before it would have given up."""
-    sqs = world.session.client("sqs")
+    sqs = world.client("sqs")
     url = sqs.create_queue(QueueName="waiting")["QueueUrl"]
     polling = threading.Event()
     found: list[str] = []
@@ -130,7 +130,7 @@ def test_waiting_for_messages_keeps_nobody_from_sending(world: World) -> None:
 
 def test_items_go_when_their_time_to_live_has_passed(world: World) -> None:
     """Expired items go; others stay, as do those that expired so long ago that DynamoDB suspects a mistake."""
-    dynamodb, table = world.session.client("dynamodb"), world.environment["COUNTLESS_LOG_TABLE"]
+    dynamodb, table = world.client("dynamodb"), world.environment["COUNTLESS_LOG_TABLE"]
     now = 2_000_000_000
     lives = {"1": now - 1, "2": now + 1, "3": now - simulation.FIVE_YEARS - 1, "4": None}
     for number, expires in lives.items():

@@ -45,7 +45,7 @@ def test_the_environment_feeds_every_setting_that_names_a_resource(world: World)
 
 def test_creating_twice_keeps_what_is_there(world: World) -> None:
     """A service that starts again finds its tables, queues and their contents."""
-    dynamodb, sqs = world.session.client("dynamodb"), world.session.client("sqs")
+    dynamodb, sqs = world.client("dynamodb"), world.client("sqs")
     first = storage.create(world.session, prefix="twice", visibility=storage.Visibility.all(1))
     dynamodb.put_item(TableName="twice-limits", Item={"pk": {"S": "kept"}})
     sqs.send_message(QueueUrl=first["COUNTLESS_INGEST_QUEUE"], MessageBody="kept")
@@ -59,7 +59,7 @@ def test_creating_twice_keeps_what_is_there(world: World) -> None:
 @pytest.mark.parametrize("queue", ["INGEST", "IMPORTS", "FOLD", "REMOVALS", "EXPORTS"])
 def test_created_queues_have_what_the_definition_says(world: World, queue: str) -> None:
     """Visibility, retention and redrive of the created queues are those of the definition."""
-    sqs = world.session.client("sqs")
+    sqs = world.client("sqs")
     url = world.environment[f"COUNTLESS_{queue}_QUEUE"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "1"
@@ -71,7 +71,7 @@ def test_created_queues_have_what_the_definition_says(world: World, queue: str) 
 
 def test_every_table_lets_items_expire(world: World) -> None:
     """Time to live is on, under the attribute `expires`."""
-    dynamodb = world.session.client("dynamodb")
+    dynamodb = world.client("dynamodb")
     for variable in ("DOCUMENTS", "LIMITS", "LOG", "ROLLUPS"):
         name = world.environment[f"COUNTLESS_{variable}_TABLE"]
         found = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]

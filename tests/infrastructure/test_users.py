@@ -223,4 +223,4 @@ def test_the_login_is_asked_for_and_kept_as_a_secret(world: World) -> None:
     assert result.exit_code == 0
     assert "s3cret" not in result.output
     assert wiring.secrets().smtp() == ("me", "s3cret")
-    world.session.client("ssm").delete_parameter(Name=f"{wiring.settings().secrets}/smtp")
+    world.client("ssm").delete_parameter(Name=f"{wiring.settings().secrets}/smtp")

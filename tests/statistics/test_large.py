@@ -183,7 +183,7 @@ def test_the_file_that_a_client_downloads_is_the_whole_domain_row_by_row(
     headers = {"authorization": f"Bearer {person.token}"}
     asked = person.front.post("/v1/api/exports", headers=headers, body="{}")
     assert asked.status == 201
-    Pump.of(app, world.environment, world.session.client("sqs")).settle()
+    Pump.of(app, world.environment, world.client("sqs")).settle()
     shown = person.front.get(f"/v1/api/exports/{asked.json()['id']}", headers=headers).json()
     assert (shown["state"], shown["rows"]) == ("finished", large.statistics * DAYS)
     sent_on = person.front.get(shown["download_url"])
