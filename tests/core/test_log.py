@@ -24,7 +24,7 @@ from tests.core.world import START, Faults, Universe, struck
 from tests.dynamo import Dynamo
 
 _streams = count(1)
-_universe_settings = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+_universe_settings = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 DAY = 86400
 
 hits = st.builds(

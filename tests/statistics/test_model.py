@@ -690,18 +690,20 @@ class TestEach:
     @pytest.mark.parametrize(
         "kind", [AFTER, *(pytest.param(kind, marks=pytest.mark.prove) for kind in (BEFORE, THROTTLE, CRASH_AFTER))]
     )
-    def test_it_may_fail_at_any_moment_and_be_tried_again(self, operation: Operation, kind: int) -> None:
+    @pytest.mark.parametrize("then", [(), pytest.param((BEFORE,), marks=pytest.mark.prove)], ids=["once", "for long"])
+    def test_it_may_fail_at_any_moment_and_be_tried_again(
+        self, operation: Operation, kind: int, then: tuple[int, ...]
+    ) -> None:
         """Once, or for so long that what follows fails, too."""
         for position in range(_POSITIONS):
-            for then in ((), (BEFORE,)):
-                with _beginning() as history:
-                    history.faults.plan = [(position, kind, True), *((0, more, True) for more in then)]
-                    history.perform(0, 0, operation)
-                    history.faults.plan = []
-                    history.look()
-                    if operation[0] != "delete domain":
-                        history.perform(1, 0, operation)
-                    history.finish()
+            with _beginning() as history:
+                history.faults.plan = [(position, kind, True), *((0, more, True) for more in then)]
+                history.perform(0, 0, operation)
+                history.faults.plan = []
+                history.look()
+                if operation[0] != "delete domain":
+                    history.perform(1, 0, operation)
+                history.finish()
 
 
 @pytest.mark.usefixtures("world")
@@ -766,7 +768,7 @@ class TestModel:
     """Each history: processes die, calls fail before and after they act, others come between any two of them."""
 
     @pytest.mark.parametrize("share", range(2))
-    @histories(30)
+    @histories(10)
     @any_history
     def test_whatever_happens_values_are_what_plain_arithmetic_says(
         self, share: int, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
@@ -802,7 +804,7 @@ class TestModel:
             ] * 2
             assert history.states[0][0].series[0].values == {DAYS[0]: Decimal(0)}
 
-    @histories(15)
+    @histories(10)
     @any_history
     def test_so_it_is_for_clients_of_the_api(
         self, app: Chalice, script: list[Any], struck: Aimed, others: list[Operation], page: int | None
