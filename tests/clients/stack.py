@@ -231,9 +231,9 @@ class Aws:
         )
         self.settle()
 
-    def audit(self) -> str:
-        """What `countless audit` says, which has to be agreement."""
-        found = countless("audit", "--aws", self.url)
+    def audit(self, *streams: str) -> str:
+        """What `countless audit` says of these streams, or of all; it has to be agreement."""
+        found = countless("audit", "--aws", self.url, *streams)
         assert found.returncode == 0, found.stdout
         assert found.stdout.rstrip().endswith(": ok")
         return found.stdout

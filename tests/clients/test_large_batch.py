@@ -54,7 +54,7 @@ def test_500_maximal_hits_are_accepted_and_counted_whole(aws: Aws, beside: Servi
     assert _segments(aws, beside) - segments > 2
     aws.sweep(beside.stream)
     assert beside.total(**query) == 500
-    aws.audit()
+    aws.audit(beside.stream)
 
 
 def _stored(aws: Aws) -> set[tuple[str, int]]:

@@ -44,7 +44,7 @@ def test_poison_is_parked_and_keeps_nothing_else_from_being_counted(aws: Aws, be
     for found in received:
         aws.sqs.delete_message(QueueUrl=parked, ReceiptHandle=found["ReceiptHandle"])
     assert not any(aws.settle().values())
-    aws.audit()
+    aws.audit(beside.stream)
 
 
 def test_a_redriven_message_counts_once(aws: Aws, beside: Service) -> None:
@@ -58,7 +58,7 @@ def test_a_redriven_message_counts_once(aws: Aws, beside: Service) -> None:
         until("it is counted", lambda: counted(beside, *paths) == [1] * 3)
         aws.sweep(beside.stream)
     assert counted(beside, *paths) == [1] * 3
-    aws.audit()
+    aws.audit(beside.stream)
 
 
 def test_poison_among_imports_does_not_block_those_behind_it(aws: Aws, beside: Service) -> None:

@@ -58,7 +58,7 @@ def routed(aws: Aws) -> Iterator[None]:
         return _moto(stubber, event_name, request, **rest)
 
     def add_auth(auth: SigV4Auth, request: Any) -> None:
-        if auth._service_name != "dynamodb":
+        if vars(auth)["_service_name"] != "dynamodb":
             sign(auth, request)
 
     sign = SigV4Auth.add_auth

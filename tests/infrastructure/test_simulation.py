@@ -4,8 +4,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
+from moto.dynamodb.models.dynamo_type import Item
 
 from infrastructure.local import simulation
 from tests.conftest import World
@@ -145,3 +148,64 @@ def test_items_go_when_their_time_to_live_has_passed(world: World) -> None:
         ExpressionAttributeValues={":s": {"S": "expiring"}},
     )["Items"]
     assert [item["number"]["N"] for item in left] == ["2", "3", "4"]
+
+
+def _transaction(table: str, *, fails: bool) -> list[dict[str, Any]]:
+    """Changes, deletes and makes items of a table with sorted items; and asks for one that is not there."""
+    key = {number: {"stream": {"S": "transacting"}, "number": {"N": str(number)}} for number in range(5)}
+    changed = {"UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": {"N": "2"}}}
+    return [
+        {"Update": {"TableName": table, "Key": key[1], **changed}},
+        {"Delete": {"TableName": table, "Key": key[2]}},
+        {"Put": {"TableName": table, "Item": key[3]}},
+        {
+            "ConditionCheck": {
+                "TableName": table,
+                "Key": key[4],
+                "ConditionExpression": f"attribute_{'' if fails else 'not_'}exists(n)",
+            }
+        },
+    ]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_transaction_does_all_or_leaves_all_as_it_was(world: World, *, fails: bool) -> None:
+    dynamodb, table = world.client("dynamodb"), world.environment["COUNTLESS_LOG_TABLE"]
+    for number in range(4):
+        item = {"stream": {"S": "transacting"}, "number": {"N": str(number)}, "n": {"N": "1"}}
+        if number == 3:
+            dynamodb.delete_item(TableName=table, Key={name: item[name] for name in ("stream", "number")})
+        else:
+            dynamodb.put_item(TableName=table, Item=item)
+
+    def standing() -> list[tuple[str, str]]:
+        found = dynamodb.query(
+            TableName=table,
+            KeyConditionExpression="stream = :s",
+            ExpressionAttributeValues={":s": {"S": "transacting"}},
+        )["Items"]
+        return [(item["number"]["N"], item.get("n", {"N": ""})["N"]) for item in found]
+
+    begun = [("0", "1"), ("1", "1"), ("2", "1")]
+    assert standing() == begun
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) if fails else nullcontext():
+        dynamodb.transact_write_items(TransactItems=_transaction(table, fails=fails))
+    assert standing() == (begun if fails else [("0", "1"), ("1", "2"), ("3", "")])
+
+
+def test_a_transaction_copies_what_it_touches_however_much_the_table_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dynamodb, table = world.client("dynamodb"), world.environment["COUNTLESS_LOG_TABLE"]
+    for number in range(50):
+        dynamodb.put_item(TableName=table, Item={"stream": {"S": f"beside-{number}"}, "number": {"N": "1"}})
+    copied: list[Item] = []
+    original = Item.__deepcopy__
+
+    def copying(item: Item, memo: dict[int, Any]) -> Item:
+        copied.append(item)
+        return original(item, memo)
+
+    monkeypatch.setattr(Item, "__deepcopy__", copying)
+    dynamodb.transact_write_items(TransactItems=_transaction(table, fails=False))
+    assert len(copied) <= 8
