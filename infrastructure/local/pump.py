@@ -29,6 +29,9 @@ RECEIVE_MOST = 10
 """SQS never gives more at once."""
 POLL = 1
 """Seconds of a long poll: as long as a stop may take to be noticed."""
+PATIENT_POLL = 20
+"""Seconds of a long poll, as long as SQS has them, of queues that end with this process: who has nothing to do is to
+cost nothing, and nobody misses what a poll receives after a stop."""
 LONGEST_WINDOW = 0.25
 """Seconds for which a batch is gathered, at most: on AWS a window saves invocations, here it only delays."""
 LARGEST_BATCH = 6 * 1024 * 1024
@@ -115,6 +118,8 @@ class Pump:
         self._handlers = handlers
         self._feeds = feeds
         self._stop = threading.Event()
+        self._poll = POLL
+        self._invoking: set[str] = set()
         self._threads: list[threading.Thread] = []
 
     @classmethod
@@ -122,19 +127,24 @@ class Pump:
         """A pump for all the queues that the app's functions declare."""
         return cls(sqs, app.handler_map, sources(app, environment, sqs))
 
-    def start(self) -> None:
-        """Poll each queue in a thread of its own until `stop`."""
+    def start(self, poll: int = POLL) -> None:
+        """Poll each queue in a thread of its own until `stop`, for so many seconds at a time."""
+        self._poll = poll
         for feed in self._feeds:
             thread = threading.Thread(target=self._run, args=(feed,), name=f"pump-{feed.function}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def stop(self, patience: float = 3.0) -> None:
-        """Receive nothing more, and wait `patience` seconds at most for the batches under way."""
+        """Receive nothing more, and wait `patience` seconds at most for the batches under way; and for polls, if they
+        are short.
+        """
         self._stop.set()
         until = time.monotonic() + patience
-        for thread in self._threads:
+        for thread in self._threads if self._poll <= POLL else ():
             thread.join(max(0.0, until - time.monotonic()))
+        while self._invoking and time.monotonic() < until:
+            time.sleep(0.01)
 
     def settle(self, most: int = 10_000) -> int:
         """Deliver until no queue has a visible message, in the calling thread; how many were delivered.
@@ -160,11 +170,15 @@ class Pump:
         answering = True
         while not self._stop.is_set():
             try:
-                messages = self._gather(feed, POLL, feed.window)
-                if self._stop.is_set():
-                    self._give_back(feed, messages)
-                else:
-                    self._invoke(feed, messages)
+                messages = self._gather(feed, self._poll, feed.window)
+                self._invoking.add(feed.function)
+                try:
+                    if self._stop.is_set():
+                        self._give_back(feed, messages)
+                    else:
+                        self._invoke(feed, messages)
+                finally:
+                    self._invoking.discard(feed.function)
                 answering = True
             except Exception as error:  # whatever it was, the queue must go on being read
                 if answering and not self._stop.is_set():

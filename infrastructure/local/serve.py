@@ -73,7 +73,7 @@ def serve(options: Options) -> None:
     _quiet()
     with _aws(options.aws):
         environment = _prepare(options)
-        with mails.simulated(), _working(environment) as gateway:
+        with mails.simulated(), _working(environment, alone=options.aws is None) as gateway:
             written = _answer(gateway, options, known, stop)
     if options.credentials is not None and options.aws is None:
         credentials.withdraw(options.credentials, written)  # the account that it names is gone
@@ -159,19 +159,19 @@ def _prepare(options: Options) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _working(environment: dict[str, str]) -> Iterator[Gateway]:
-    """The service with its workers running; gives the gateway to it."""
+def _working(environment: dict[str, str], *, alone: bool) -> Iterator[Gateway]:
+    """The service with its workers running; gives the gateway to it. Its queues are this process's `alone`, or not."""
     import boto3  # noqa: PLC0415
 
     from app import app  # noqa: PLC0415 - the service reads its settings from the environment
     from infrastructure.local.gateway import Gateway  # noqa: PLC0415
-    from infrastructure.local.pump import Pump  # noqa: PLC0415
+    from infrastructure.local.pump import PATIENT_POLL, POLL, Pump  # noqa: PLC0415
     from infrastructure.local.schedules import Schedules  # noqa: PLC0415
 
     pump = Pump.of(app, environment, boto3.Session().client("sqs"))
     schedules = Schedules.of(app, datetime.now(UTC))
     gateway = Gateway(app)
-    pump.start()
+    pump.start(PATIENT_POLL if alone else POLL)
     schedules.start()
     try:
         yield gateway

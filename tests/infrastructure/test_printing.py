@@ -128,6 +128,14 @@ def _outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wiring.settings.cache_clear()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_login_stays(world: World) -> Iterator[None]:
+    """Secrets are not kept in tables: what `countless mail login` was told would be there for all who come later."""
+    yield
+    world.client("ssm").delete_parameters(Names=[f"{wiring.settings().secrets}/smtp"])
+    wiring.secrets.cache_clear()
+
+
 class Refusing:
     """A server for mails."""
 

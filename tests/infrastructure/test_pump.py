@@ -1,6 +1,7 @@
 """The pump feeds functions as Lambda's event source mappings do."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from chalice.app import Chalice, SQSEvent
 from moto.sqs.models import sqs_backends
 
 from infrastructure.local.context import ACCOUNT
-from infrastructure.local.pump import LARGEST_BATCH, Pump, failed, sources
+from infrastructure.local.pump import LARGEST_BATCH, PATIENT_POLL, POLL, Pump, failed, sources
 from tests.conftest import World
 
 if TYPE_CHECKING:
@@ -215,14 +216,24 @@ def test_a_function_without_a_queue_is_named(sqs: "SQSClient") -> None:
         sources(app, {}, sqs)
 
 
-def test_the_threads_deliver_until_they_are_stopped(sqs: "SQSClient") -> None:
-    """What is sent while the pump runs arrives; after `stop` it stays where it is."""
-    arrived = threading.Event()
-    rig = Rig(sqs, lambda _: arrived.set())
-    rig.pump.start()
+@pytest.mark.parametrize("poll", [POLL, PATIENT_POLL])
+def test_the_threads_deliver_until_they_are_stopped(sqs: "SQSClient", poll: int) -> None:
+    """What is sent while the pump runs arrives, and a batch under way is ended; after `stop` nothing is begun."""
+    arrived, done = threading.Event(), threading.Event()
+
+    def work(_: object) -> None:
+        arrived.set()
+        time.sleep(0.3)
+        done.set()
+
+    rig = Rig(sqs, work)
+    rig.pump.start(poll)
     rig.send("a")
     assert arrived.wait(10)
+    begun = time.monotonic()
     rig.pump.stop()
+    assert done.is_set()
+    assert time.monotonic() - begun < 3
     rig.send("b")
     assert rig.left(rig.queue) == ["b"]
     assert rig.bodies() == [["a"]]
