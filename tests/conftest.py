@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -30,6 +31,15 @@ botocore.session.create_loader = cache(botocore.session.create_loader)
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes one runs all tests of a file, and one all of `tests/clients`, so that what tests of a file
+    share, and the services that those of clients talk to, are made once.
+    """
+    clients = Path(__file__).parent / "clients"
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("clients" if clients in item.path.parents else str(item.path)))
 
 
 @dataclass(frozen=True)

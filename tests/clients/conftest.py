@@ -1,7 +1,6 @@
 """Fixtures: services in processes of their own, shared by the tests of one test process."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -73,10 +72,3 @@ def person(people: People) -> Person:
 def somebody(people: People) -> Person:
     """The owner of an account that tests share which count nothing."""
     return people.settle()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these tests run in one process, that services in processes of their own are started once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("clients"))

@@ -674,11 +674,15 @@ def _beginning() -> Iterator[History]:
 class TestEach:
     """What the histories meet by chance, one by one."""
 
-    @pytest.mark.parametrize("others", [_RIVALS, pytest.param(_ONE, marks=pytest.mark.prove)], ids=["rivals", "all"])
-    def test_another_may_come_at_any_moment_of_it(self, others: tuple[Operation, ...], operation: Operation) -> None:
+    @pytest.mark.parametrize(
+        ("others", "step"), [(_RIVALS, 3), pytest.param(_ONE, 1, marks=pytest.mark.prove)], ids=["rivals", "all"]
+    )
+    def test_another_may_come_at_any_moment_of_it(
+        self, others: tuple[Operation, ...], step: int, operation: Operation
+    ) -> None:
         """The same once more, the same without its key, or a deletion that its removal follows at once."""
-        for other in others:
-            for position in range(_POSITIONS):
+        for number, other in enumerate(others):
+            for position in range(number % step, _POSITIONS, step):
                 with _beginning() as history:
                     history.others = [other]
                     history.faults.plan = [(position, INTERLEAVE, False)]
@@ -690,12 +694,16 @@ class TestEach:
     @pytest.mark.parametrize(
         "kind", [AFTER, *(pytest.param(kind, marks=pytest.mark.prove) for kind in (BEFORE, THROTTLE, CRASH_AFTER))]
     )
-    @pytest.mark.parametrize("then", [(), pytest.param((BEFORE,), marks=pytest.mark.prove)], ids=["once", "for long"])
+    @pytest.mark.parametrize(
+        ("then", "step"),
+        [((), 2), *(pytest.param(then, 1, marks=pytest.mark.prove) for then in ((), (BEFORE,)))],
+        ids=["once", "at each moment", "for long"],
+    )
     def test_it_may_fail_at_any_moment_and_be_tried_again(
-        self, operation: Operation, kind: int, then: tuple[int, ...]
+        self, operation: Operation, kind: int, then: tuple[int, ...], step: int
     ) -> None:
         """Once, or for so long that what follows fails, too."""
-        for position in range(_POSITIONS):
+        for position in range(0, _POSITIONS, step):
             with _beginning() as history:
                 history.faults.plan = [(position, kind, True), *((0, more, True) for more in then)]
                 history.perform(0, 0, operation)
