@@ -98,6 +98,12 @@ def _last(entry: Entry) -> int:
     return found
 
 
+def _order(entry: Entry) -> tuple[int, int]:
+    """Where a session stands among those of its visitor: the same whoever puts them in order."""
+    number, _, last = _HEAD.unpack_from(entry)
+    return last, number
+
+
 def each(held: Held | None) -> tuple[Entry, ...]:
     """The sessions that a key leads to."""
     if held is None:
@@ -147,7 +153,7 @@ def swap(held: Held | None, old: Entry | None, new: Entry | None, clock: int) ->
     if old is None:
         entries = [entry for entry in entries if clock - _touched(entry) <= SESSION]
     if new is not None:
-        entries.insert(bisect_right(entries, _last(new), key=_last), new)
+        entries.insert(bisect_right(entries, _order(new), key=_order), new)
     while len(entries) > 1 and sum(map(len, entries)) > TOGETHER:
         del entries[0]
     return tuple(entries) if len(entries) > 1 else entries[0]
@@ -301,7 +307,7 @@ class Window:
             at += count
             entry = start(number, touch, touch + last, struct.pack(f"<{count}I", *paths))
             others = loaded.get(key)
-            loaded[key] = entry if others is None else tuple(sorted((*each(others), entry), key=_last))
+            loaded[key] = entry if others is None else tuple(sorted((*each(others), entry), key=_order))
         for key, held in loaded.items():
             self._put(key, held)
         for key in reader.column():

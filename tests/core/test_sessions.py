@@ -111,7 +111,7 @@ def test_readers_and_checkpoints_know_all_sessions_of_a_visitor(
         assert len(reader.window) == len(reader.window.numbers()) == len(folded)
         assert reader.window.size == writer.window.size == folded.size
         for held in map(sessions.each, reader.window._held.values()):
-            assert list(held) == sorted(held, key=sessions._last)
+            assert list(held) == sorted(held, key=sessions._order)
             assert len(held) == 1 or sum(map(len, held)) <= sessions.TOGETHER
     orders = Segment(0, 0, orders=Orders(forgotten=sorted(forgotten)))
     writer.window.apply(replay_sessions(writer.window, orders), now)
