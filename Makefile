@@ -31,7 +31,7 @@ run: ## serve a demo account on http://127.0.0.1:8000 (PORT=8000), AWS simulated
 	@exec $(BIN)/countless serve --port $(PORT)
 
 test: setup ## run the tests, except the long ones and those in a browser
-	$(BIN)/pytest -n auto --dist loadgroup -m 'not prove and not browser'
+	$(BIN)/pytest -n auto --dist loadfile -m 'not prove and not browser'
 
 check: setup ## lint, formatting, types
 	$(BIN)/ruff check

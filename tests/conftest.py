@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,6 +14,8 @@ import botocore.session
 import pytest
 from chalice.app import Chalice
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
@@ -33,14 +34,19 @@ settings.register_profile("unhurried", settings(), deadline=None, suppress_healt
 settings.load_profile("unhurried")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFile(LoadScopeScheduling):
     """Of several processes one runs all tests of a file, and one all of `tests/clients`, so that what tests of a file
     share, and the services that those of clients talk to, are made once.
     """
-    clients = Path(__file__).parent / "clients"
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("clients" if clients in item.path.parents else str(item.path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/clients" if file.startswith("tests/clients/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Deals tests out by file, if that is asked for."""
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @dataclass(frozen=True)
