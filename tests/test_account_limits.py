@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 from chalice.app import Chalice
 from hypothesis import example, given
 from hypothesis import settings as effort
@@ -185,6 +185,24 @@ def test_keys_pass_as_often_as_they_and_their_account_may_whichever_process_is_a
                 assert standing.remaining == KEY.requests - passed[key]
     assert sum(passed.values()) <= account
     assert max(passed.values()) <= KEY.requests
+
+
+def test_who_could_not_be_looked_up_is_looked_up_again(dynamo: Dynamo) -> None:
+    """What a key was granted elsewhere is not lost by an answer that did not come: the request passes meanwhile."""
+    assert dynamo
+    clock, shares = Clock(), Shares(Limiter.account("lost"), {KEY.name: Window("statistics-account", 9, 3600)})
+    here, elsewhere = limiter(clock), limiter(clock)
+    with mock.patch.object(limits, "_PORTIONS", 3):
+        elsewhere.take(Limiter.keyed("lost", "0"), [KEY], shares=shares)
+        for key in "12":
+            here.take(Limiter.keyed("lost", key), [KEY], shares=shares)
+        with mock.patch.object(here, "_look", side_effect=ConnectTimeoutError(endpoint_url="x")):
+            assert not here.take(Limiter.keyed("lost", "0"), [KEY], shares=shares).charged
+        for _ in range(2):
+            assert here.take(Limiter.keyed("lost", "0"), [KEY], shares=shares).charged
+        for _ in range(2):
+            with pytest.raises(RateLimited):
+                here.take(Limiter.keyed("lost", "0"), [KEY], shares=shares)
 
 
 def test_an_hour_later_the_account_has_all_again(dynamo: Dynamo) -> None:

@@ -71,7 +71,7 @@ class Limiter:
         self._secret = secret
         self._clock = clock
         self._seen: Memory[str, dict[str, Used]] = Memory(10_000, _REMEMBERED, clock)
-        self._final: Memory[tuple[str, str, int], bool] = Memory(10_000, _REMEMBERED, clock)
+        self._looked: Memory[tuple[str, str, int], bool] = Memory(10_000, _REMEMBERED, clock)
 
     def caller(self, address: str) -> str:
         """What stands for an address: a keyed hash of its network."""
@@ -108,12 +108,14 @@ class Limiter:
             try:
                 step = plan_step(windows, seen[caller], now, shares, seen[shares.caller])
             except RateLimited as refusal:
-                if self._knows_all_grants(caller, shares, seen[shares.caller], refusal.name):
+                full = _full(caller, shares, seen[shares.caller], refusal.name)
+                if full is None or full in self._looked:
                     raise
                 try:
                     seen[caller] = self._look(caller)
                 except (BotoCoreError, ClientError):
                     return replace(untouched(windows[-1]), charged=False)
+                self._looked.put(full, True)
                 continue
             expires = now // 1000 + longest + _BEYOND
             # Among many who are granted single requests, the late give up knowing what is left after theirs.
@@ -135,18 +137,6 @@ class Limiter:
             self._remember(found)
             seen |= found
         raise RateLimited(windows[-1].requests, _PAUSE)
-
-    def _knows_all_grants(self, caller: str, shares: Shares, account: Record, refused: str) -> bool:
-        """Whether nothing that the caller was granted can have escaped this process, once a window is used up: for one
-        of the account's, if it has been asked before since the window is full.
-        """
-        share = next((window for window in shares.windows.values() if window.name == refused), None)
-        if share is None:
-            return True
-        mark = (caller, share.slot, account[share.slot].opened)
-        known = mark in self._final
-        self._final.put(mark, True)
-        return known
 
     def _look(self, caller: str) -> dict[str, Used]:
         found = clients.dynamodb().get_item(TableName=self._table, Key={"pk": {"S": caller}}, ConsistentRead=True)
@@ -171,6 +161,14 @@ class Limiter:
         except (BotoCoreError, ClientError):
             return  # whoever charges will see
         plan_step(windows, record, now)
+
+
+def _full(caller: str, shares: Shares, account: Record, refused: str) -> tuple[str, str, int] | None:
+    """A caller, and the window of its account that is full, with when it opened; None if the window that refused is the
+    caller's own. What the caller has been granted changes no more while that window is open.
+    """
+    share = next((window for window in shares.windows.values() if window.name == refused), None)
+    return share and (caller, share.slot, account[share.slot].opened)
 
 
 class _Throttled(Exception):
