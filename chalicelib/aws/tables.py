@@ -56,6 +56,7 @@ class Document(Model):
         """The connection that all models share, over the client that all else uses: each model would make its own."""
         if Document._connection is None:
             connection = super()._get_connection()
+            # PynamoDB makes a client unless it has one, takes none from outside, and has a type of its own for it.
             connection.connection._client = clients.dynamodb()  # type: ignore[assignment]  # noqa: SLF001
             Document._connection = connection
         return Document._connection

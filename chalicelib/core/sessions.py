@@ -40,7 +40,7 @@ Entry = bytes
 for live hits, its own for imported ones), and the ids of the paths that it has seen, four bytes each. Some fifty bytes,
 where objects would take three hundred."""
 
-Held = Entry | tuple[Entry, ...]
+Sessions = Entry | tuple[Entry, ...]
 """What a visitor's key leads to: a session; or two and more, in the order of the times of their last hits."""
 
 
@@ -104,19 +104,19 @@ def _order(entry: Entry) -> tuple[int, int]:
     return last, number
 
 
-def each(held: Held | None) -> tuple[Entry, ...]:
+def each(held: Sessions | None) -> tuple[Entry, ...]:
     """The sessions that a key leads to."""
     if held is None:
         return ()
     return (held,) if isinstance(held, bytes) else held
 
 
-def numbered(held: Held | None, wanted: int) -> Entry | None:
+def numbered(held: Sessions | None, wanted: int) -> Entry | None:
     """The session of this number."""
     return next((entry for entry in each(held) if number(entry) == wanted), None)
 
 
-def find(held: Held | None, clock: int, moment: int) -> Entry | None:
+def find(held: Sessions | None, clock: int, moment: int) -> Entry | None:
     """The session that a hit at `moment`, accepted when the stream's clock stands at `clock`, belongs to.
 
     It goes on if both lie within eight hours of its last hit. Of several the nearest is taken, of two as near the
@@ -142,7 +142,7 @@ def find(held: Held | None, clock: int, moment: int) -> Entry | None:
             return entry
 
 
-def swap(held: Held | None, old: Entry | None, new: Entry | None, clock: int) -> Held | None:
+def swap(held: Sessions | None, old: Entry | None, new: Entry | None, clock: int) -> Sessions | None:
     """What a key leads to once `new` stands for `old`, which it led to; either may be none.
 
     Where a session is added, those that have ended are forgotten.
@@ -178,18 +178,18 @@ _EVICTED_FROM = 4_000_000
 class Window:
     """Sessions by their visitors' keys, of one stream."""
 
-    __slots__ = ("_evict_at", "_held", "_sessions", "_size", "_slices", "clock")
+    __slots__ = ("_evict_at", "_held", "_size", "_slices", "_total", "clock")
 
     def __init__(self) -> None:
         self._size = 0
-        self._sessions = 0
-        self._held: dict[int, Held] = {}
+        self._total = 0
+        self._held: dict[int, Sessions] = {}
         self._slices: dict[int, int] | None = None
         self._evict_at = _EVICTED_FROM
         self.clock = 0
 
     def __len__(self) -> int:
-        return self._sessions
+        return self._total
 
     @property
     def size(self) -> int:
@@ -199,8 +199,8 @@ class Window:
     @property
     def packed(self) -> int:
         """Roughly the bytes that all of it takes in a checkpoint."""
-        paths = (self._size - (GROWTH - 4) * self._sessions) // 4
-        return 16 * self._sessions + 2 * paths
+        paths = (self._size - (GROWTH - 4) * self._total) // 4
+        return 16 * self._total + 2 * paths
 
     def slices(self) -> dict[int, int]:
         """What the sessions cost whose last hit came in each span. Counted when it is first asked for."""
@@ -212,11 +212,11 @@ class Window:
                     self._slices[at] = self._slices.get(at, 0) + cost(entry)
         return self._slices
 
-    def get(self, key: int) -> Held | None:
+    def get(self, key: int) -> Sessions | None:
         """The sessions that a key leads to, alive or not: `find` decides."""
         return self._held.get(key)
 
-    def apply(self, changes: Mapping[int, Held | None], clock: int) -> None:
+    def apply(self, changes: Mapping[int, Sessions | None], clock: int) -> None:
         """Takes in what a segment changed; None removes a key that leads to no session any more."""
         for key, held in changes.items():
             self._put(key, held)
@@ -224,20 +224,20 @@ class Window:
         if self._size > self._evict_at:
             self.evict()
 
-    def _put(self, key: int, held: Held | None) -> None:
+    def _put(self, key: int, held: Sessions | None) -> None:
         self._count(self._held.pop(key, None), -1)
         if held is not None:
             self._held[key] = held
             self._count(held, 1)
 
-    def _count(self, held: Held | None, sign: int) -> None:
+    def _count(self, held: Sessions | None, sign: int) -> None:
         if held is None:
             return
         if not isinstance(held, bytes):
             for entry in held:
                 self._count(entry, sign)
             return
-        self._sessions += sign
+        self._total += sign
         self._size += sign * cost(held)
         if self._slices is not None:
             at = slice_of(held)
@@ -301,7 +301,7 @@ class Window:
             reader.column(),
         )
         at = 0
-        loaded: dict[int, Held] = {}
+        loaded: dict[int, Sessions] = {}
         for key, number, touch, last, count in zip(keys, numbers, touched, lasts, counts, strict=True):
             paths = seen[at : at + count]
             at += count

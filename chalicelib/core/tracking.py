@@ -7,7 +7,7 @@ from . import sessions
 from .events import Hit
 from .messages import LIVE
 from .segments import FIRST, Columns, Segment, Touched
-from .sessions import Entry, Held, Window
+from .sessions import Entry, Sessions, Window
 
 
 class _Room:
@@ -29,7 +29,7 @@ class _Room:
             self._living = sum(size for some in both for at, size in some.items() if at >= since)
         return self._living + growth <= self._limit
 
-    def change(self, old: Held | None, new: Held | None) -> None:
+    def change(self, old: Sessions | None, new: Sessions | None) -> None:
         """Counts that a visitor's sessions took the place of others."""
         for held, sign in ((old, -1), (new, 1)):
             for entry in sessions.each(held):
@@ -46,7 +46,7 @@ class Tracker:
         self.window = window
         self.clock = window.clock
         self.next_session = next_session
-        self.changes: dict[int, Held | None] = {}
+        self.changes: dict[int, Sessions | None] = {}
         self.touched: list[Touched] = []
         self.indexes: dict[int, int] = {}
         self.alone = 0
@@ -72,25 +72,27 @@ class Tracker:
                 flags[i] |= FIRST
         columns.session = session_column
 
-    def _known(self, key: int) -> Held | None:
+    def _known(self, key: int) -> Sessions | None:
         return self.changes[key] if key in self.changes else self.window.get(key)
 
-    def _change(self, key: int, old: Entry | None, new: Entry | None) -> None:
-        known = self._known(key)
-        held = sessions.swap(known, old, new, self.clock)
+    def _change(self, key: int, held: Sessions | None, old: Entry | None, new: Entry | None) -> None:
+        """Has `new` stand for `old` among what the key leads to, which is `held`."""
+        changed = sessions.swap(held, old, new, self.clock)
         if self._room is not None:
-            self._room.change(known, held)
-        self.changes[key] = held
+            self._room.change(held, changed)
+        self.changes[key] = changed
 
     def _touch(self, hit: Hit, moment: int, path: int) -> tuple[int, bool]:
         """The hit's session, 1 + its index; and whether it is the first there on its path.
 
         Where it would make the sessions cost more than they may, it has none, and nobody remembers it.
         """
-        key, previous = hit.session, 0
-        entry = sessions.find(self._known(key), self.clock, moment)
+        key, previous, before = hit.session, 0, None
+        held = self._known(key)
+        entry = sessions.find(held, self.clock, moment)
         if entry is None and hit.previous:
-            entry = sessions.find(self._known(hit.previous), self.clock, moment)
+            before = self._known(hit.previous)
+            entry = sessions.find(before, self.clock, moment)
             previous = hit.previous if entry is not None else 0
         path_key = sessions.path_key(path)
         first = entry is None or not sessions.has_seen(entry, path_key)
@@ -106,9 +108,9 @@ class Tracker:
             number = sessions.number(entry)
             new = sessions.follow(entry, self.clock, moment, path_key if first else b"")
         if previous:
-            self._change(previous, entry, None)
+            self._change(previous, before, entry, None)
             entry = None
-        self._change(key, entry, new)
+        self._change(key, held, entry, new)
         index = self.indexes.get(number)
         if index is None or previous:
             self.indexes[number] = index = len(self.touched)
@@ -116,16 +118,16 @@ class Tracker:
         return index + 1, first
 
 
-def replay_sessions(window: Window, segment: Segment) -> dict[int, Held | None]:
+def replay_sessions(window: Window, segment: Segment) -> dict[int, Sessions | None]:
     """What a written segment changes in the window as it stood before it.
 
     It follows the segment's facts, not the rules that led to them: which session, first on its path or not.
     """
-    changes: dict[int, Held | None] = dict.fromkeys(segment.orders.forgotten) if segment.orders else {}
+    changes: dict[int, Sessions | None] = dict.fromkeys(segment.orders.forgotten) if segment.orders else {}
     if segment.merged:
         return changes  # sessions so old have ended, and their keys are gone
 
-    def known(key: int) -> Held | None:
+    def known(key: int) -> Sessions | None:
         return changes[key] if key in changes else window.get(key)
 
     events = segment.events

@@ -20,7 +20,7 @@ from .events import Hit
 from .messages import Message
 from .numbering import DAY, Ids, replay_candidates
 from .segments import EVENT, GONE, LISTED, Columns, Kind, Renamed, Retitle, Segment, Taken
-from .sessions import Held, Window
+from .sessions import Sessions, Window
 from .tombstones import Tombstone
 from .tracking import Tracker, moments, replay_sessions
 
@@ -99,7 +99,7 @@ class Draft:
     segment: Segment
     alone: int
     """Hits that are visits of their own since there was no room for what they would have to be known by."""
-    sessions: dict[int, Held | None]
+    sessions: dict[int, Sessions | None]
     titles: Titles
     new_ids: list[dict[str, int]]
 
