@@ -26,22 +26,13 @@ from chalicelib.pageviews.visitors import Visitors
 from infrastructure.local import schedules
 from infrastructure.local.pump import Pump
 from tests.conftest import World
-from tests.dynamo import Dynamo, standing_in
+from tests.dynamo import Dynamo
 from tests.front import FrontDoor
 from tests.people import Person, settle
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:139.0) Gecko/20100101 Firefox/139.0 one-of-a-kind"
 DAY = 86400
 BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
-
-
-@pytest.fixture
-def tables(world: World) -> Iterator[Dynamo]:
-    assert world
-    wiring.forget()
-    with standing_in() as dynamo:
-        yield dynamo
-    wiring.forget()
 
 
 @pytest.fixture

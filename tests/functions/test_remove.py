@@ -24,19 +24,8 @@ from chalicelib.functions.schedules import ask_removals
 from infrastructure.local import schedules
 from infrastructure.local.pump import Pump
 from tests.conftest import World
-from tests.dynamo import standing_in
 
 ONCE = "k" * 64
-
-
-@pytest.fixture
-def tables(world: World) -> Iterator[None]:
-    """Tables in memory, for a test that fills them: others read all that is in theirs."""
-    assert world
-    with standing_in():
-        wiring.forget()
-        yield
-    wiring.forget()
 
 
 @pytest.fixture
