@@ -1,6 +1,7 @@
 """Fixtures: one simulated AWS for each test process, and the service's front door.
 
-Tables and queues are made once; tests keep apart by using accounts and streams of their own.
+Tables, which are in memory, queues and bucket are made once; tests keep apart by using accounts and streams of their
+own.
 """
 
 import secrets
@@ -23,7 +24,7 @@ from infrastructure import storage
 from infrastructure.local import simulation
 from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
-from tests.dynamo import standing_in
+from tests.dynamo import Dynamo, moto, routed, standing_in
 from tests.front import FrontDoor
 
 # Worlds come and go here, each with clients of its own. AWS's models, which take a fifth of a second to read, stay.
@@ -55,6 +56,7 @@ class World:
 
     session: boto3.Session
     environment: dict[str, str]
+    tables: Dynamo
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
@@ -78,7 +80,7 @@ class World:
 def world() -> Iterator[World]:
     """AWS, simulated, with the tables, queues and bucket of `infrastructure/storage.py`, and os.environ set for it."""
     wiring.forget()
-    with pytest.MonkeyPatch.context() as patch, simulation.simulated():
+    with pytest.MonkeyPatch.context() as patch, simulation.simulated(), standing_in() as tables:
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
@@ -89,7 +91,16 @@ def world() -> Iterator[World]:
         for name, value in environment.items():
             patch.setenv(name, value)
         wiring.secrets().ensure()
-        yield World(session, environment)
+        yield World(session, environment, tables)
+    wiring.forget()
+
+
+@pytest.fixture
+def moto_tables(world: World) -> Iterator[World]:
+    """The same AWS with moto's tables, for tests of what only moto does or leaves out."""
+    wiring.forget()
+    with routed(moto):
+        yield world
     wiring.forget()
 
 

@@ -34,6 +34,12 @@ def person(app: Chalice) -> Person:
     return settle(FrontDoor(app))
 
 
+@pytest.fixture(scope="module")
+def other(app: Chalice) -> Person:
+    """Somebody else."""
+    return settle(FrontDoor(app))
+
+
 @pytest.fixture
 def waiting(world: World) -> Waiting:
     """Takes what waits in the queues: the hits of all messages."""
@@ -355,8 +361,12 @@ def test_odd_paths_are_unknown_paths(person: Person, odd: str) -> None:
 
 
 @pytest.mark.parametrize("odd", ODD_TEXTS)
-def test_sites_with_odd_names_are_nobodys(person: Person, waiting: Waiting, odd: str) -> None:
-    """A pixel all the same, and nothing counted; as a code, and as a host."""
+def test_sites_with_odd_names_are_nobodys(person: Person, other: Person, waiting: Waiting, odd: str) -> None:
+    """A pixel all the same, and nothing counted; as a code, and as a host.
+
+    (A site that is the only one has any host.)
+    """
+    assert other.created.site.code != person.created.site.code
     for target, host in ((f"/s/{odd}/count?p=/x", "localhost"), ("/count?p=/x", odd), ("/count?p=/x", odd + ".test")):
         answer = ask(person, "GET", target, ("host", host), ("user-agent", FIREFOX))
         assert (answer.status, answer.body) == (400, GIF)

@@ -24,6 +24,7 @@ from chalicelib.pageviews import hits
 from infrastructure import storage
 from infrastructure.local.pump import Pump
 from tests.conftest import World
+from tests.dynamo import standing_in
 from tests.front import FrontDoor, Reply
 from tests.people import Person, address, settle
 
@@ -35,13 +36,14 @@ Haystack = tuple[str, bytes]
 @pytest.fixture(scope="module", autouse=True)
 def alone(world: World) -> Iterator[World]:
     """An AWS with nothing in it but what these tests have put there: they look at all of it, again and again."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, standing_in() as tables:
         environment = storage.create(world.session, prefix="private", visibility=storage.Visibility.all(1))
+        environment |= {name: table for name, table in world.environment.items() if name.endswith("_TABLE")}
         for name, value in environment.items():
             patch.setenv(name, value)
         wiring.forget()
         wiring.secrets().ensure()
-        yield World(world.session, environment)
+        yield World(world.session, environment, tables)
     wiring.forget()
 
 
@@ -145,12 +147,11 @@ def queued(alone: World) -> Iterator[Haystack]:
 
 def stored(alone: World) -> Iterator[Haystack]:
     """What the tables and the bucket hold."""
-    dynamodb, s3 = alone.client("dynamodb"), alone.client("s3")
+    s3 = alone.client("s3")
     for variable, table in alone.environment.items():
         if variable.endswith("_TABLE"):
-            for page in dynamodb.get_paginator("scan").paginate(TableName=table):
-                for row in page["Items"]:
-                    yield from _attributes(table, row)
+            for row in alone.tables.items(table):
+                yield from _attributes(table, row)
     bucket = alone.environment["COUNTLESS_BUCKET"]
     for listed in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for item in listed.get("Contents", []):
@@ -161,9 +162,9 @@ def stored(alone: World) -> Iterator[Haystack]:
 
 def _attributes(table: str, item: Any) -> Iterator[Haystack]:
     for name, value in item.items():
-        for inner in value.values():
-            if isinstance(inner, bytes):
-                yield from opened(f"{table}, {name}", inner)
+        for kind, inner in value.items():
+            if kind == "B":
+                yield from opened(f"{table}, {name}", base64.b64decode(inner))
             else:
                 text = inner if isinstance(inner, str) else json.dumps(inner, default=str)
                 yield from opened(f"{table}, {name}", text.encode())
@@ -263,10 +264,11 @@ def test_what_identifies_people_is_kept_nowhere(
         kept += stored(alone)
     assert found(forbidden, kept) == []
     assert "a body, base64, deflated" in {place for place, _ in kept}, "no message went through the bucket"
+    rollups = wiring.settings().rollups_table
     places = {place for place, data in kept if secret.path.encode() in data}
-    assert "private-log, data, frame" in places, "the search does not see into segments"
-    assert "private-rollups, data, frame" in places, "the search does not see into rollups"
-    assert {place for place, data in kept if secret.robot.encode() in data} == {"private-rollups, data, deflated"}
+    assert f"{wiring.settings().log_table}, data, frame" in places, "the search does not see into segments"
+    assert f"{rollups}, data, frame" in places, "the search does not see into rollups"
+    assert {place for place, data in kept if secret.robot.encode() in data} == {f"{rollups}, data, deflated"}
     assert person.get("/api/v0/stats/total").json()["total"] > 350
     assert found(forbidden, [("the logs", logged().encode())]) == []
 
@@ -408,16 +410,12 @@ def test_the_same_idempotency_key_of_two_accounts_counts_for_both(app: Chalice, 
 
 def test_what_is_kept_of_an_account_stands_under_its_own_keys(ann: Person, bob: Person, alone: World) -> None:
     """In log and rollups nothing of one account lies below another's; each log is sound."""
-    dynamodb = alone.client("dynamodb")
-    for table, key in (("private-log", "stream"), ("private-rollups", "pk")):
-        for page in dynamodb.get_paginator("scan").paginate(TableName=table):
-            for item in page["Items"]:
-                owner = item[key]["S"].partition("/")[0]
-                inside = {
-                    name for place, data in _attributes(table, item) for name in (b"/ann-", b"/bob-") if name in data
-                }
-                assert b"/ann-" not in inside or owner != bob.created.account.id
-                assert b"/bob-" not in inside or owner != ann.created.account.id
+    for table, key in ((wiring.settings().log_table, "stream"), (wiring.settings().rollups_table, "pk")):
+        for item in alone.tables.items(table):
+            owner = item[key]["S"].partition("/")[0]
+            inside = {name for place, data in _attributes(table, item) for name in (b"/ann-", b"/bob-") if name in data}
+            assert b"/ann-" not in inside or owner != bob.created.account.id
+            assert b"/bob-" not in inside or owner != ann.created.account.id
     for person in (ann, bob):
         assert audit(wiring.log(), wiring.rollups(), person.created.site.stream).differences == []
 

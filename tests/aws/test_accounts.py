@@ -78,8 +78,7 @@ def test_an_account_comes_with_a_user_a_site_and_a_key(store: Accounts) -> None:
 
 def test_the_token_and_the_password_are_nowhere_in_the_table(store: Accounts, world: World) -> None:
     created = made(store, "hidden")
-    table = world.client("dynamodb").scan(TableName=settings().documents_table)
-    text = repr(table["Items"])
+    text = repr(world.tables.items(settings().documents_table))
     assert created.key.id in text
     assert created.token not in text
     assert "correct horse" not in text
@@ -251,6 +250,7 @@ def test_a_key_from_before_there_were_domains_and_limits_has_neither(store: Acco
     assert store.key(created.token) == replace(created.key, domain="", limits="")
 
 
+@pytest.mark.usefixtures("moto_tables")
 @pytest.mark.parametrize("kind", [BEFORE, AFTER, THROTTLE])
 def test_what_is_made_is_made_once_though_an_answer_is_lost(store: Accounts, kind: int) -> None:
     """Where repeated calls are not recognised by DynamoDB itself."""
@@ -310,11 +310,13 @@ def test_names_that_no_site_can_have_are_not_asked_for(
 
 
 @pytest.mark.parametrize("kind", [BEFORE, AFTER, THROTTLE])
-def test_documents_that_do_not_answer_are_told_from_those_that_are_not_there(store: Accounts, kind: int) -> None:
+def test_documents_that_do_not_answer_are_told_from_those_that_are_not_there(
+    store: Accounts, world: World, kind: int
+) -> None:
     """Broken connections, time limits and throttling alike; as soon as it is over, everything is there."""
     owner = made(store, f"silent{kind}")
     plan = [(0, kind, True)] * 3
-    with struck(faults := Faults(plan)):
+    with struck(faults := Faults(plan, aws=world.tables)):
         with pytest.raises(Unavailable):
             store.key(owner.token)
         with pytest.raises(Unavailable):

@@ -14,6 +14,8 @@ from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import botocore_stubber
 
 Aws = Callable[[AWSPreparedRequest], AWSResponse | None]
+_ABOUT_TABLES = ("Table", "Tables", "TimeToLive", "ContinuousBackups")
+"""The ends of names of operations that read and write no items."""
 _moto = BotocoreStubber.__call__
 
 
@@ -46,14 +48,16 @@ def moto(request: AWSPreparedRequest) -> AWSResponse | None:
 
 @contextmanager
 def routed(aws: Aws) -> Iterator[None]:
-    """While this is open, `aws` answers what goes to DynamoDB and moto the rest; botocore does not wait for retries.
+    """While this is open, `aws` answers what reads and writes items, and moto the rest, such as what makes tables;
+    botocore does not wait for retries.
 
     moto has put itself between every client and the network, those that PynamoDB makes for each thread included: here
     it is asked to step aside.
     """
 
     def call(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **rest: Any) -> AWSResponse | None:
-        if operation(request)[0].startswith("DynamoDB_"):
+        service, name = operation(request)
+        if service.startswith("DynamoDB_") and not name.endswith(_ABOUT_TABLES):
             return aws(request)
         return _moto(stubber, event_name, request, **rest)
 

@@ -1,7 +1,7 @@
 """What becomes of deleted groups, statistics and domains: gone from answers at once, and from storage in the end."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -40,12 +40,15 @@ def scope(owner: Created) -> Scope:
     return found
 
 
-def stored(text: str) -> list[str]:
-    """Partition and sort key of every item that has a text anywhere in it, the entry of its removal aside."""
-    table = wiring.settings().statistics_table
-    pages = clients.dynamodb().get_paginator("scan").paginate(TableName=table)
-    items: Iterator[Any] = (item for page in pages for item in page["Items"])
-    return [f"{item['pk']['S']} {item['sk']['S']}" for item in items if text in str(item)]
+@pytest.fixture
+def stored(world: World) -> Callable[[str], list[str]]:
+    """Gives partition and sort key of every item of statistics that has a text anywhere in it."""
+
+    def find(text: str) -> list[str]:
+        items = world.tables.items(wiring.settings().statistics_table)
+        return [f"{item['pk']['S']} {item['sk']['S']}" for item in items if text in str(item)]
+
+    return find
 
 
 def run(scope: Scope, target: str, left: float = 300.0) -> bool:
@@ -73,7 +76,7 @@ def test_what_is_deleted_is_gone_from_all_answers_at_once(scope: Scope) -> None:
 
 
 def test_a_removal_waits_until_nobody_can_be_writing_any_more(
-    scope: Scope, monkeypatch: pytest.MonkeyPatch, world: World
+    scope: Scope, monkeypatch: pytest.MonkeyPatch, world: World, stored: Callable[[str], list[str]]
 ) -> None:
     """An update that found the group before it was deleted meets all of its values; a minute later none is left."""
     store = wiring.statistics()
@@ -111,7 +114,7 @@ def test_the_exports_of_a_deleted_group_are_removed_with_it(
 
 @pytest.mark.parametrize("calls_made", [0, 1, 2])
 def test_a_removal_that_dies_half_way_is_finished_by_the_next(
-    scope: Scope, calls_made: int, monkeypatch: pytest.MonkeyPatch
+    scope: Scope, calls_made: int, monkeypatch: pytest.MonkeyPatch, stored: Callable[[str], list[str]]
 ) -> None:
     gone = wiring.statistics().delete_group(scope, "Gone")
     now, part = wiring.now(), gone.id.removeprefix("grp_")
@@ -134,7 +137,7 @@ def test_a_removal_that_dies_half_way_is_finished_by_the_next(
 
 
 def test_a_purged_statistic_is_removed_and_its_namesake_starts_anew(
-    scope: Scope, monkeypatch: pytest.MonkeyPatch
+    scope: Scope, monkeypatch: pytest.MonkeyPatch, stored: Callable[[str], list[str]]
 ) -> None:
     store = wiring.statistics()
     gone = store.purge(scope, "Kept", "a")
@@ -151,7 +154,7 @@ def test_a_purged_statistic_is_removed_and_its_namesake_starts_anew(
 
 
 def test_of_a_deleted_domain_nothing_is_left_and_its_keys_are_revoked(
-    owner: Created, scope: Scope, pump: Pump, monkeypatch: pytest.MonkeyPatch
+    owner: Created, scope: Scope, pump: Pump, monkeypatch: pytest.MonkeyPatch, stored: Callable[[str], list[str]]
 ) -> None:
     job = wiring.exports().begin(scope.account, "statistics", "file", {"domain": scope.domain}, wiring.now())
     pump.settle()

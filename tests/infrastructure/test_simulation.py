@@ -14,6 +14,7 @@ from infrastructure.local import simulation
 from tests.conftest import World
 
 THREADS, EACH = 8, 60
+pytestmark = pytest.mark.usefixtures("moto_tables")
 
 
 @pytest.fixture

@@ -43,8 +43,9 @@ def test_the_environment_feeds_every_setting_that_names_a_resource(world: World)
     assert all(read[name] for name in wanted)
 
 
-def test_creating_twice_keeps_what_is_there(world: World) -> None:
+def test_creating_twice_keeps_what_is_there(moto_tables: World) -> None:
     """A service that starts again finds its tables, queues and their contents."""
+    world = moto_tables
     dynamodb, sqs = world.client("dynamodb"), world.client("sqs")
     first = storage.create(world.session, prefix="twice", visibility=storage.Visibility.all(1))
     dynamodb.put_item(TableName="twice-limits", Item={"pk": {"S": "kept"}})
