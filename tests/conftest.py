@@ -20,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from chalicelib import wiring
 from chalicelib.aws.accounts import Created
+from chalicelib.core import passwords
 from infrastructure import storage
 from infrastructure.local import simulation
 from infrastructure.local.aws import moto_server
@@ -84,6 +85,8 @@ def world() -> Iterator[World]:
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
+        # Argon2 is slow on purpose. Tests have few passwords, and give them to accounts without end.
+        patch.setattr(passwords, "hashed", cache(passwords.hashed))
         patch.setenv("POWERTOOLS_METRICS_NAMESPACE", "countless")
         patch.setenv("POWERTOOLS_SERVICE_NAME", "countless")
         session = boto3.Session(region_name="eu-central-1")

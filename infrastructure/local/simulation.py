@@ -1,9 +1,10 @@
-"""AWS in this process: moto, mended where it loses updates under threads or slows down as queues grow.
+"""AWS in this process: moto, mended where it loses updates under threads or slows down as queues and tables grow.
 
 moto is not made for threads: eight of them adding 1 to a counter lose some of it, and a message sent while another
 is being deleted can vanish; it delivers a FIFO group out of order after a failure; and it breaks at a part of an
-upload that is gone; and it copies whole tables for each item of a transaction. The mending here makes all of it exact,
-and no slower as tables grow; it works for mocked clients and for moto's server.
+upload that is gone. It copies whole tables for each item of a transaction, and sorts a whole table for a query of one
+partition. The mending here makes all of it exact, and no slower as tables grow; it works for mocked clients and for
+moto's server.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import moto.core.responses
 from moto import mock_aws
+from moto.core.serialize import JSONSerializer
+from moto.core.utils import method_names_from_class
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
@@ -28,6 +32,10 @@ from moto.sqs.models import Message, SQSBackend
 DYNAMODB = threading.RLock()
 SQS = threading.RLock()
 
+_AS_THEY_ARE = {"S", "B", "BOOL"}
+"""Types of attributes that are kept as what they stand for."""
+_WRITTEN_AS_THEY_ARE = {"S", "N", "BOOL"}
+"""Types of attributes whose values JSON has as they are kept."""
 LONG_POLL_STEP = 0.1
 """Seconds after which a waiting receive looks again: messages become visible without telling anyone."""
 FIVE_YEARS = 5 * 365 * 86400
@@ -52,6 +60,9 @@ def mend() -> None:
         _locked(SQSBackend, name, SQS)
     if not hasattr(DynamoDBBackend.transact_write_items, "mended"):
         setattr(DynamoDBBackend, "transact_write_items", _transacting(DynamoDBBackend.transact_write_items))  # noqa: B010
+    if not hasattr(Table.query, "mended"):
+        setattr(Table, "query", _querying(Table.query))  # noqa: B010
+        _hasten()
     # It lists every attribute of the queue, some by counting messages, for each message received.
     SQSBackend.is_message_valid_based_on_retention_period = _never_too_old  # type: ignore[method-assign, assignment]
     for name in ("upload_part", "complete_multipart_upload"):
@@ -115,6 +126,48 @@ def _standing(
         items: dict[DynamoType, Any] = table.items[hashed] if ranged else table.items
         found = ranged[0] if ranged else hashed
         yield items, found, copy.deepcopy(items.get(found))
+
+
+def _querying(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A query that sees the partition that it is for, and no other."""
+
+    @functools.wraps(original)
+    def query(table: Table, hash_key: DynamoType, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        with DYNAMODB:
+            every = table.items
+            table.items = {hash_key: every[hash_key]} if hash_key in every else {}  # type: ignore[assignment]
+            try:
+                return original(table, hash_key, *args, **kwargs)
+            finally:
+                table.items = every
+
+    query.mended = True  # type: ignore[attr-defined]
+    return query
+
+
+def _hasten() -> None:
+    """Spares moto what it works out anew for every call, attribute and comparison, with the same result."""
+    setattr(moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))  # noqa: B010
+    cast: Callable[[DynamoType], Any] = DynamoType.cast_value.fget  # type: ignore[attr-defined]
+    serialize = JSONSerializer._serialize_type_structure  # noqa: SLF001
+
+    def cast_value(value: DynamoType) -> Any:  # noqa: ANN401
+        return value.value if value.type in _AS_THEY_ARE else cast(value)
+
+    def serialize_structure(
+        serializer: JSONSerializer,
+        serialized: dict[str, Any],
+        value: Any,  # noqa: ANN401
+        shape: Any,  # noqa: ANN401
+        key: str,
+    ) -> None:
+        if shape.name == "AttributeValue" and isinstance(value, dict) and value.keys() <= _WRITTEN_AS_THEY_ARE:
+            serialized[key] = value
+        else:
+            serialize(serializer, serialized, value, shape, key)
+
+    setattr(DynamoType, "cast_value", property(cast_value))  # noqa: B010
+    setattr(JSONSerializer, "_serialize_type_structure", serialize_structure)  # noqa: B010
 
 
 def _uploading(original: Callable[..., Any]) -> Callable[..., Any]:

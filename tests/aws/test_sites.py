@@ -32,6 +32,8 @@ def store() -> Accounts:
 
 @pytest.fixture
 def owner() -> Created:
+    """Of a site that is not the only one: that one would be found whatever host is asked for."""
+    new_account()
     return new_account()
 
 

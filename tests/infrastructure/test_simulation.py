@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
 from infrastructure.local import simulation
 from tests.conftest import World
@@ -210,3 +210,27 @@ def test_a_transaction_copies_what_it_touches_however_much_the_table_holds(
     monkeypatch.setattr(Item, "__deepcopy__", copying)
     dynamodb.transact_write_items(TransactItems=_transaction(table, fails=False))
     assert len(copied) <= 8
+
+
+def test_a_query_looks_at_its_own_partition_however_much_the_table_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dynamodb, table = world.client("dynamodb"), world.environment["COUNTLESS_LOG_TABLE"]
+    for number in range(60):
+        for stream in (f"queried-{number}", "queried"):
+            dynamodb.put_item(TableName=table, Item={"stream": {"S": stream}, "number": {"N": str(number % 3)}})
+    compared: list[DynamoType] = []
+    original = DynamoType.__lt__
+
+    def comparing(one: DynamoType, other: DynamoType) -> bool:
+        compared.append(one)
+        return original(one, other)
+
+    monkeypatch.setattr(DynamoType, "__lt__", comparing)
+    asked = {"KeyConditionExpression": "stream = :s", "ExpressionAttributeValues": {":s": {"S": "queried"}}}
+    found = dynamodb.query(TableName=table, **asked)
+    assert [item["number"]["N"] for item in found["Items"]] == ["0", "1", "2"]
+    assert len(compared) <= 8
+    asked["ExpressionAttributeValues"] = {":s": {"S": "queried by nobody"}}
+    assert dynamodb.query(TableName=table, **asked)["Items"] == []
+    assert "Item" in dynamodb.get_item(TableName=table, Key={"stream": {"S": "queried-7"}, "number": {"N": "1"}})

@@ -98,7 +98,7 @@ def without(found: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in names}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def person(quick: Chalice) -> Person:
     return settle(FrontDoor(quick))
 
@@ -757,8 +757,8 @@ _names = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def lasting(person: Person) -> Client:
-    return client_of(person)
+def lasting(quick: Chalice) -> Client:
+    return client_of(settle(FrontDoor(quick)))
 
 
 @effort(max_examples=40, deadline=None)
