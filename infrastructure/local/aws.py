@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from infrastructure.local.addresses import url
 from infrastructure.local.context import REGION
 
+STOP_WITHIN = 0.05
+"""Seconds between two looks of a server at whether it is to stop: longest wait for its end."""
 SWEEP = 60.0
 """Seconds between two looks for items whose time to live has passed. On AWS it takes up to some days."""
 
@@ -84,7 +86,7 @@ def moto_server(host: str, port: int) -> Iterator[str]:
     server = make_server(
         host, port, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=Handler
     )
-    thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(STOP_WITHIN,), name="moto", daemon=True)
     with _expiring(simulation.expire):
         thread.start()
         try:

@@ -18,7 +18,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import moto.core.responses
-from moto import mock_aws
+from moto import backend_index, mock_aws
+from moto.core.base_backend import BaseBackend
 from moto.core.serialize import JSONSerializer
 from moto.core.utils import method_names_from_class
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
@@ -32,6 +33,7 @@ from moto.sqs.models import Message, SQSBackend
 DYNAMODB = threading.RLock()
 SQS = threading.RLock()
 
+_OURS = {"dynamodb", "s3", "sqs", "ssm", "sesv2"}
 _AS_THEY_ARE = {"S", "B", "BOOL"}
 """Types of attributes that are kept as what they stand for."""
 _WRITTEN_AS_THEY_ARE = {"S", "N", "BOOL"}
@@ -148,8 +150,18 @@ def _querying(original: Callable[..., Any]) -> Callable[..., Any]:
 def _hasten() -> None:
     """Spares moto what it works out anew for every call, attribute and comparison, with the same result."""
     setattr(moto.core.responses, "method_names_from_class", functools.cache(method_names_from_class))  # noqa: B010
+    # S3's are made by loading a module again.
+    made: Callable[[BaseBackend], dict[str, Any]] = BaseBackend.urls.fget  # type: ignore[attr-defined]
+    known: dict[type[BaseBackend], dict[str, Any]] = {}
+    # Looked through from the first on for each call.
+    backend_index.backend_url_patterns.sort(key=lambda entry: entry[0] not in _OURS)
     cast: Callable[[DynamoType], Any] = DynamoType.cast_value.fget  # type: ignore[attr-defined]
     serialize = JSONSerializer._serialize_type_structure  # noqa: SLF001
+
+    def urls(backend: BaseBackend) -> dict[str, Any]:
+        if type(backend) not in known:
+            known[type(backend)] = made(backend)
+        return known[type(backend)]
 
     def cast_value(value: DynamoType) -> Any:  # noqa: ANN401
         return value.value if value.type in _AS_THEY_ARE else cast(value)
@@ -166,6 +178,7 @@ def _hasten() -> None:
         else:
             serialize(serializer, serialized, value, shape, key)
 
+    setattr(BaseBackend, "urls", property(urls))  # noqa: B010
     setattr(DynamoType, "cast_value", property(cast_value))  # noqa: B010
     setattr(JSONSerializer, "_serialize_type_structure", serialize_structure)  # noqa: B010
 

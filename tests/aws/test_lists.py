@@ -95,7 +95,7 @@ def server(trusted: tuple[Path, Path]) -> Iterator[str]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*trusted)
     served.socket = tls.wrap_socket(served.socket, server_side=True)
-    thread = threading.Thread(target=served.serve_forever, daemon=True)
+    thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"https://127.0.0.1:{served.server_port}"
     served.shutdown()
