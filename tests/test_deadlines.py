@@ -91,7 +91,7 @@ def _standing(patch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         patch.setenv(name, "testing")
     wiring.forget()
     try:
-        with routed(endpoint):
+        with routed(endpoint, wherever=True):
             yield endpoint
     finally:
         endpoint.close()

@@ -50,9 +50,9 @@ def moto(request: AWSPreparedRequest) -> AWSResponse | None:
 
 
 @contextmanager
-def routed(aws: Aws) -> Iterator[None]:
+def routed(aws: Aws, *, wherever: bool = False) -> Iterator[None]:
     """While this is open, `aws` answers what reads and writes items, and moto the rest, such as what makes tables;
-    botocore does not wait for retries.
+    botocore does not wait for retries. What is sent to others than AWS gets there, unless it is `wherever` it is sent.
 
     moto has put itself between every client and the network, those that PynamoDB makes for each thread included: here
     it is asked to step aside.
@@ -60,7 +60,8 @@ def routed(aws: Aws) -> Iterator[None]:
 
     def call(stubber: BotocoreStubber, event_name: str, request: AWSPreparedRequest, **rest: Any) -> AWSResponse | None:
         service, name = operation(request)
-        if service.startswith("DynamoDB_") and not name.endswith(_ABOUT_TABLES) and _AWS.match(str(request.url)):
+        meant = wherever or _AWS.match(str(request.url))
+        if meant and service.startswith("DynamoDB_") and not name.endswith(_ABOUT_TABLES):
             return aws(request)
         return _moto(stubber, event_name, request, **rest)
 
