@@ -8,6 +8,8 @@ PYTHON ?= $(eval PYTHON := $(shell for name in python3.11 python3.12 python3.13 
 NAMED := $(if $(filter undefined file,$(origin PYTHON)),,--named)
 WANTED := Countless needs Python 3.11, 3.12, 3.13 or 3.14: name one, as in make PYTHON=/path/to/python3.12
 BIN := .venv/bin
+# Python's compiled files are kept: tests start processes by the dozen, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8000
 
 .DEFAULT_GOAL := help

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import boto3
-import botocore.session
 import pytest
 from chalice.app import Chalice
 from hypothesis import HealthCheck, settings
@@ -27,9 +26,6 @@ from infrastructure.local.aws import moto_server
 from infrastructure.local.pump import Pump
 from tests.dynamo import Dynamo, moto, routed, standing_in
 from tests.front import FrontDoor
-
-# Worlds come and go here, each with clients of its own. AWS's models, which take a fifth of a second to read, stay.
-botocore.session.create_loader = cache(botocore.session.create_loader)
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -96,6 +92,12 @@ def world() -> Iterator[World]:
         wiring.secrets().ensure()
         yield World(session, environment, tables)
     wiring.forget()
+
+
+@pytest.fixture(autouse=True)
+def rested() -> None:
+    """No address is refused in a test for what another test has asked with it within the same second."""
+    wiring.pixels.cache_clear()
 
 
 @pytest.fixture
