@@ -132,7 +132,7 @@ def _standing(
 
 
 def _querying(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A query that sees the partition that it is for, and no other."""
+    """A query that sees the partition that it is for, and no other. No table has an index, which would need all."""
 
     @functools.wraps(original)
     def query(table: Table, hash_key: DynamoType, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
