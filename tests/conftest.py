@@ -94,6 +94,14 @@ def world() -> Iterator[World]:
     wiring.forget()
 
 
+@pytest.fixture(params=range(4))
+def share(request: pytest.FixtureRequest) -> int:
+    """For a test of thousands of histories: it is four tests, each with histories of its own. They run side by side,
+    and none holds more than its own in memory: Hypothesis keeps all that it has made up for a test.
+    """
+    return int(request.param)
+
+
 @pytest.fixture(autouse=True)
 def rested() -> None:
     """No address is refused in a test for what another test has asked with it within the same second."""

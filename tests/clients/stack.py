@@ -1,5 +1,6 @@
 """The service as its users meet it: `countless` commands in processes of their own, asked over HTTP."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -10,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,9 +34,18 @@ QUEUES = ("INGEST", "IMPORTS", "FOLD")
 PARKED = ("PARKED", "PARKED_IMPORTS", "PARKED_FOLD")
 
 
+@cache
+def _scratch() -> str:
+    """Where commands keep temporary files: those that are killed cannot remove theirs, so we do when the tests end."""
+    folder = tempfile.TemporaryDirectory(prefix="countless-tests-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 def environment() -> dict[str, str]:
-    """This process's environment without what leads to any AWS."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COUNTLESS_"))}
+    """This process's environment without what leads to any AWS, and with a folder of its own for temporary files."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COUNTLESS_"))}
+    return {**kept, "TMPDIR": _scratch()}
 
 
 def until(what: str, holds: Callable[[], bool], patience: float = PATIENCE) -> None:

@@ -134,7 +134,8 @@ class TestHistories:
         _history(script, segment_hits, read)
 
     @pytest.mark.prove
-    @histories(5_000)
+    @pytest.mark.usefixtures("share")
+    @histories(1_250)
     @any_history
     def test_so_it_is_for_as_long_as_one_cares_to_try(
         self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int

@@ -201,7 +201,8 @@ class TestYears:
         _live(script, segment_hits, read)
 
     @pytest.mark.prove
-    @histories(3_000)
+    @pytest.mark.usefixtures("share")
+    @histories(750)
     @any_years
     def test_so_it_is_for_as_long_as_one_cares_to_try(
         self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int

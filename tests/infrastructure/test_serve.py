@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import pytest
 from chalicelib.pageviews.start import snippet
 from infrastructure.local import credentials
 from infrastructure.local.credentials import Credentials
+from tests.clients.stack import COUNTLESS, environment
 
 PATIENCE = 90
 """Seconds for a process to start on a machine that is busy with other tests; alone it takes about one."""
@@ -31,13 +31,12 @@ class Process:
     """A `countless` command that runs."""
 
     def __init__(self, *arguments: str) -> None:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "COUNTLESS_"))}
         self.popen = subprocess.Popen(
-            [sys.executable, "-c", "from countless.cli import main; main()", *arguments],
+            [*COUNTLESS, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment,
+            env=environment(),
         )
 
     def stop(self, number: int = signal.SIGINT) -> str:
