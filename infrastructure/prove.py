@@ -3,10 +3,11 @@
     python -m infrastructure.prove [PART] [--fresh]
 
 A part is a file of tests. It is not run again as long as nothing has changed that it could depend on, so that a run
-that was ended goes on where it was. `PART` names some (`exports`: all with that in their names), which are run in any
-case; `--fresh` forgets what has passed.
+that was ended goes on where it was, and a test that is mended has only its own file run again. `PART` names some
+(`exports`: all with that in their names), which are run in any case; `--fresh` forgets what has passed.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -69,13 +70,44 @@ def parts(root: Path = ROOT) -> dict[str, Path]:
     return {"-".join(file.with_suffix("").parts[1:]): file for file in marked}
 
 
-def state(root: Path = ROOT) -> str:
-    """What tells apart the states of everything that tests depend on, the version of Python included."""
-    known = hashlib.sha256(sys.version.encode())
+def state(part: Path, root: Path = ROOT) -> str:
+    """What tells apart the states of everything that the tests of a file depend on, the version of Python included.
+
+    Of the other files of tests those alone that it imports.
+    """
+    known, imported = hashlib.sha256(sys.version.encode()), _imported(root / part, root)
     for file in _files(root):
+        if _of_tests(file) and file not in imported:
+            continue
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         known.update(f"{file.relative_to(root)}\0{content}\n".encode())
     return known.hexdigest()
+
+
+def _of_tests(file: Path) -> bool:
+    return file.match("test_*.py")
+
+
+def _imported(part: Path, root: Path) -> set[Path]:
+    """The files of `tests` that a file imports, at once or by others that it imports; itself included."""
+    found, left = set[Path](), [part]
+    while left:
+        file = left.pop()
+        if file not in found and file.is_file():
+            found.add(file)
+            left += [root / f"{name.replace('.', '/')}.py" for name in _names(file) if name.startswith("tests.")]
+    return found
+
+
+def _names(file: Path) -> Iterator[str]:
+    """The full names of all that may be modules among what a file imports."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        match node:
+            case ast.Import(names):
+                yield from (name.name for name in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield module
+                yield from (f"{module}.{name.name}" for name in names)
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -88,7 +120,9 @@ def _files(root: Path) -> Iterator[Path]:
         )
 
 
-def prove(wanted: dict[str, Path], memory: Memory, run: Run, current: Callable[[], str], *, again: bool) -> list[str]:
+def prove(
+    wanted: dict[str, Path], memory: Memory, run: Run, current: Callable[[Path], str], *, again: bool
+) -> list[str]:
     """Runs these parts, or with not `again` those of them that have not passed as things are; says how long each took,
     and returns the names of those that failed.
 
@@ -96,7 +130,7 @@ def prove(wanted: dict[str, Path], memory: Memory, run: Run, current: Callable[[
     """
     failed, begun = [], time.monotonic()
     for number, (name, file) in enumerate(wanted.items(), 1):
-        before = current()
+        before = current(file)
         known = memory.recall(name)
         if known and known.state == before and not again:
             click.echo(f"== {number}/{len(wanted)} {name}: has passed before, in {_said(known.seconds)}")
@@ -109,7 +143,7 @@ def prove(wanted: dict[str, Path], memory: Memory, run: Run, current: Callable[[
         click.echo(f"== {name}: {'failed' if status else 'passed'}, in {_said(seconds)}")
         if status:
             failed.append(name)
-        elif current() == before:
+        elif current(file) == before:
             memory.note(name, Passed(before, round(seconds, 1)))
     click.echo(
         f"== {len(wanted) - len(failed)} of {len(wanted)} parts have passed, in {_said(time.monotonic() - begun)}"

@@ -31,7 +31,7 @@ class Runs:
     def prove(self, *, again: bool = False) -> tuple[list[str], list[str]]:
         """What has run, and what has failed."""
         self.ran = []
-        failed = prove(WANTED, self.memory, self.run, lambda: self.state, again=again)
+        failed = prove(WANTED, self.memory, self.run, lambda _: self.state, again=again)
         return self.ran, failed
 
 
@@ -90,9 +90,10 @@ def test_what_cannot_be_read_was_never_noted(tmp_path: Path) -> None:
 
 def test_every_file_with_a_test_that_takes_long_is_a_part(tmp_path: Path) -> None:
     """And every other test is left to `make test`."""
+    marks = "pytest.mark"  # in two pieces, so that this file is no part
     for name, text in (
-        ("a/test_one.py", "@pytest.mark.prove\n"),
-        ("test_one.py", "marks=pytest.mark.prove)"),
+        ("a/test_one.py", f"@{marks}.prove\n"),
+        ("test_one.py", f"marks={marks}.prove)"),
         ("test_two.py", "prove"),
     ):
         file = tmp_path / "tests" / name
@@ -100,25 +101,33 @@ def test_every_file_with_a_test_that_takes_long_is_a_part(tmp_path: Path) -> Non
         file.write_text(text)
     assert parts(tmp_path) == {"a-test_one": Path("tests/a/test_one.py"), "test_one": Path("tests/test_one.py")}
     assert {"statistics-test_model", "core-test_redaction", "clients-test_crashes"} <= set(parts())
+    assert "infrastructure-test_prove" not in parts()
 
 
 def test_a_state_is_what_tests_depend_on(tmp_path: Path) -> None:
-    """Code, tests and their data; neither documents nor what Python leaves behind."""
-    for name in ("app.py", "pyproject.toml", "chalicelib/core.py", "tests/data/log.txt", "README.md"):
+    """Code, the tests, what they import and their data; neither documents nor what Python leaves behind."""
+    part = Path("tests/test_one.py")
+
+    def write(name: str, text: str) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("old")
-    before = state(tmp_path)
-    (tmp_path / "README.md").write_text("new")
-    (tmp_path / "chalicelib" / "__pycache__").mkdir()
-    (tmp_path / "chalicelib" / "__pycache__" / "core.pyc").write_text("new")
-    assert state(tmp_path) == before
+        (tmp_path / name).write_text(text)
+
+    write("tests/test_one.py", "import json\n\nfrom tests.core import helping\n\n\ndef test() -> None: ...\n")
+    write("tests/core/helping.py", "from tests.test_two import check\n")
+    names = ("app.py", "pyproject.toml", "chalicelib/core.py", "tests/data/log.txt", "tests/conftest.py")
+    for name in (*names, "tests/test_two.py", "tests/test_three.py", "README.md"):
+        write(name, "'old'")
+    before = state(part, tmp_path)
+    for name in ("README.md", "chalicelib/__pycache__/core.pyc", "tests/test_three.py"):
+        write(name, "'new'")
+    assert state(part, tmp_path) == before
     seen = {before}
-    for name in ("app.py", "chalicelib/core.py", "tests/data/log.txt"):
-        (tmp_path / name).write_text("new")
-        seen.add(state(tmp_path))
+    for name in (*names, "tests/test_two.py", "tests/test_one.py"):
+        write(name, "'new'")
+        seen.add(state(part, tmp_path))
     (tmp_path / "tests" / "data" / "log.txt").rename(tmp_path / "tests" / "data" / "other.txt")
-    seen.add(state(tmp_path))
-    assert len(seen) == 5
+    seen.add(state(part, tmp_path))
+    assert len(seen) == 2 + len(names) + 2
 
 
 def test_parts_are_named_on_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ def test_parts_are_named_on_the_command_line(monkeypatch: pytest.MonkeyPatch, tm
         return 0
 
     monkeypatch.setattr(proving, "_pytest", passes)
-    monkeypatch.setattr(proving, "state", lambda: "a")
+    monkeypatch.setattr(proving, "state", lambda _: "a")
     monkeypatch.setattr(proving, "ROOT", tmp_path)
     for _ in range(2):
         assert CliRunner().invoke(proving.main, ["test_model"]).exit_code == 0
