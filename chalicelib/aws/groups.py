@@ -13,7 +13,7 @@ from chalicelib.core.statistics import Group
 
 from . import calls, removals
 from .calls import Cancelled, Key
-from .lookup import Guesses, Look, Tables, group
+from .lookup import Guesses, Look, Tables, group, may_be_name
 from .removals import FIRST, LAST
 
 if TYPE_CHECKING:
@@ -64,32 +64,11 @@ class Groups:
             Taken: the domain has a group of this name.
         """
         self.look(scope).alive()
-        made, new = self.ensure_group(scope, name)
-        if not new:
-            raise _taken(name)
-        return made
-
-    def ensure_group(self, scope: Scope, name: str) -> tuple[Group, bool]:
-        """The group of this name, made if it is not there, and whether it was made now."""
-        made = self.draft(name)
-        pointer = self._tables.group_name(scope, name)
         for _ in range(calls.TRIES):
-            try:
-                calls.transact(
-                    self._dynamodb,
-                    [_pointer(pointer, made.id), new(self._tables.group(scope, made.id), head(made, 0))],
-                )
-            except Cancelled as cancelled:
-                there = cancelled.items[0]
-                if there is None:  # it went while we looked
-                    continue
-                if there["id"]["S"] == made.id:  # our own doing: its answer was lost
-                    return made, True
-                found = self.look(scope).group(name)
-                if found is not None:
-                    return found, False
-            else:
-                return made, True
+            if (made := self._make_for_want_of(scope, name, name)) is not None:
+                return made
+            if self.look(scope).group(name) is not None:
+                raise _taken(name)
         raise Unavailable("a group comes and goes")
 
     def draft(self, name: str) -> Group:
@@ -109,10 +88,9 @@ class Groups:
             if found is None:
                 if statistics.is_group_id(ref):
                     raise NotFound("group")
-                made, new = self.ensure_group(scope, name)
-                if new or name == ref:  # somebody else may just have made it
+                if (made := self._make_for_want_of(scope, ref, name)) is not None:
                     return made
-                raise _taken(name)
+                continue
             if ref not in (found.name, found.id):
                 continue  # it was given another name while we looked
             if found.name == name:
@@ -120,6 +98,30 @@ class Groups:
             if (renamed := self._rename(scope, found, name)) is not None:
                 return renamed
         raise Unavailable("a group changes all the time")
+
+    def _make_for_want_of(self, scope: Scope, ref: str, name: str) -> Group | None:
+        """A new group, for there is none called `ref`; None if there is one by now.
+
+        Raises:
+            Taken: there still is none, but another has the name.
+        """
+        made = self.draft(name)
+        members = [
+            _pointer(self._tables.group_name(scope, name), made.id),
+            new(self._tables.group(scope, made.id), head(made, 0)),
+        ]
+        if ref != name and may_be_name(ref):
+            members.append(_free(self._tables.group_name(scope, ref)))
+        try:
+            calls.transact(self._dynamodb, members)
+        except Cancelled as cancelled:
+            there = cancelled.items[0]
+            if there is not None and there["id"]["S"] == made.id:  # our own doing: its answer was lost
+                return made
+            if there is None or ref == name or any(cancelled.failed(n) for n in range(2, len(members))):
+                return None
+            raise _taken(name) from None
+        return made
 
     def _rename(self, scope: Scope, found: Group, name: str) -> Group | None:
         """The group under its new name; None if it is not any more what it was when it was found."""
@@ -209,6 +211,17 @@ def new(key: Key, attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _pointer(key: Key, number: str) -> dict[str, Any]:
     """The member of a transaction that makes a name, which must be free."""
     return new(key, {"id": {"S": number}})
+
+
+def _free(key: Key) -> dict[str, Any]:
+    """The member of a transaction that passes if nobody has a name."""
+    return {
+        "ConditionCheck": {
+            "TableName": key.table,
+            "Key": key.words,
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+    }
 
 
 def head(made: Group, number: int) -> dict[str, Any]:

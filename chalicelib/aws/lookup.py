@@ -150,7 +150,7 @@ class Look:
             yield self.tables.statistic(self.scope, known)
 
     def _about_group(self, ref: str) -> Iterable[Key]:
-        if _may_be_name(ref):
+        if may_be_name(ref):
             yield self.tables.group_name(self.scope, ref)
         if statistics.is_group_id(ref):
             yield self.tables.group(self.scope, ref)
@@ -158,13 +158,13 @@ class Look:
             yield self.tables.group(self.scope, guess)
 
     def _names(self, group: str, statistic: str) -> Iterable[Key]:
-        if _may_be_name(statistic):
+        if may_be_name(statistic):
             yield self.tables.statistic_name(self.scope, group, statistic)
         if statistics.is_statistic_id(statistic):
             yield self.tables.statistic(self.scope, statistic)
 
     def _group(self, ref: str) -> Group | None:
-        number = self._pointed(self.tables.group_name(self.scope, ref)) if _may_be_name(ref) else None
+        number = self._pointed(self.tables.group_name(self.scope, ref)) if may_be_name(ref) else None
         if number is not None:
             self.guesses.put((self.scope.domain, ref), number)
         elif statistics.is_group_id(ref):
@@ -180,7 +180,7 @@ class Look:
         return group(item) if item else None
 
     def _number(self, owner: str, ref: str) -> str | None:
-        found = self._pointed(self.tables.statistic_name(self.scope, owner, ref)) if _may_be_name(ref) else None
+        found = self._pointed(self.tables.statistic_name(self.scope, owner, ref)) if may_be_name(ref) else None
         if found is None and statistics.is_statistic_id(ref) and statistics.group_of(ref) == owner:
             return ref
         return found
@@ -231,6 +231,6 @@ def _owner(ref: Reference) -> str:
     return ref.group
 
 
-def _may_be_name(ref: str) -> bool:
+def may_be_name(ref: str) -> bool:
     """Whether anything can have this name: DynamoDB refuses keys that are too long."""
     return 0 < len(ref) <= statistics.LONGEST_NAME and not any("\ud800" <= char <= "\udfff" for char in ref)

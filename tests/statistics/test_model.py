@@ -652,6 +652,8 @@ _ONE: tuple[Operation, ...] = (
     ("create group", "N"),
     ("rename", "G", "N"),
     ("rename", "N", "N"),
+    ("rename", "M", "N"),
+    ("rename", "N", "M"),
     ("delete group", "G"),
     ("statistic", "G", "x"),
     ("delete domain",),
@@ -730,6 +732,24 @@ def test_a_batch_whose_group_goes_while_it_makes_what_is_missing_makes_it_togeth
                 history.others = [("delete group", "G")]
                 history.faults.plan = [(gone, INTERLEAVE, False), (dies, CRASH_AFTER, False)]
                 history.perform(0, 0, (*batch, None))
+                history.faults.plan = []
+                history.finish()
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    "other",
+    [("rename", "N", "M"), ("rename", "N", "N"), ("batch", [("M", "v", Method.ADD, Decimal(1), DAYS[0])], None)],
+    ids=str,
+)
+def test_a_group_that_is_made_for_want_of_another_is_made_while_that_is_still_missing(other: Operation) -> None:
+    """A renaming of what is not there makes a group of the new name, at a moment when the old name is still free."""
+    for position in range(_POSITIONS):
+        for kind in (INTERLEAVE, AFTER):
+            with _beginning() as history:
+                history.others = [other]
+                history.faults.plan = [(position, INTERLEAVE, False), *([(0, AFTER, True)] if kind == AFTER else [])]
+                history.perform(0, 0, ("rename", "M", "N"))
                 history.faults.plan = []
                 history.finish()
 
