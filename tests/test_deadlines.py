@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -64,8 +64,8 @@ class Endpoint:
             Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):  # whoever asks may have gone
-            while connection.recv(1 << 16):
+        with connection, connection.makefile("rb") as sent, suppress(OSError):  # whoever asks may have gone
+            while _request(sent):
                 status, kind = {"throttles": (400, "ThrottlingException"), "fails": (500, "InternalServerError")}.get(
                     self.bad, (0, "")
                 )
@@ -80,6 +80,21 @@ class Endpoint:
     def close(self) -> None:
         self.bad = ""
         self._listening.close()
+
+
+def _request(sent: BinaryIO) -> bool:
+    """Reads a request to its end; False if none comes any more. Its body may come after its head, and an answer to each
+    would leave one for the next request.
+    """
+    length = 0
+    if not sent.readline():
+        return False
+    while line := sent.readline().strip():
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    sent.read(length)
+    return True
 
 
 @contextmanager
