@@ -19,7 +19,7 @@ from chalicelib.core.messages import Message
 from chalicelib.core.redactions import LEASE
 from chalicelib.core.wishes import Act, Wish
 from tests.core.redacting import Redactor, Row
-from tests.core.staging import DAY, ends, seen, stage
+from tests.core.staging import DAY, PAGE, ends, seen, stage
 from tests.core.wishing import hits, placed, spelled, wish_of, wishes
 from tests.core.world import Universe
 from tests.histories import histories
@@ -50,7 +50,8 @@ class Asked:
     wish: Wish
     becomes: Callable[[Row], Row | None]
     before: dict[int, Row]
-    born: int
+    came: set[str] = field(default_factory=set)
+    """The paths of what has been delivered since, whenever it was accepted."""
 
 
 @dataclass
@@ -103,6 +104,8 @@ class Years:
 
     def _deliver(self, message: Message, process: int) -> int:
         self.world.deliver(process, [message])
+        if self.asked is not None:
+            self.asked.came |= {hit.path for hit in message.hits}
         return sum(not any(message.accepted <= at and goes(hit) for at, goes in self.gone) for hit in message.hits)
 
     def _send(self, drawn: list[Hit], process: int) -> int:
@@ -139,7 +142,7 @@ class Years:
             self.gone.append((self.world.now, lambda hit: drawn[2] in (hit.session, hit.previous)))
         before = self.redact.rows()
         wish = self.redact.redactions.begin(self.world.stream, drawn[0], **what)
-        self.asked = Asked(wish, becomes, before, len(self.world.accepted))
+        self.asked = Asked(wish, becomes, before)
         self.world.now += 1
         turns = iter([100.0] * steps)
         self.redact._worker.work(self.world.stream, lambda: next(turns, 0.0))
@@ -161,9 +164,8 @@ class Years:
             assert stayed == asked.before
             return
         became = ((i, asked.becomes(row)) for i, row in asked.before.items())
-        came = {hit.path for message in list(self.world.accepted.values())[asked.born :] for hit in message.hits}
         expected = {i: row for i, row in became if row is not None}
-        assert stayed == spelled(expected, asked.wish.name, came, self.redact)
+        assert stayed == spelled(expected, asked.wish.name, asked.came, self.redact)
 
     def _crash(self, process: int, _: None) -> None:
         self.world.crash(process)
@@ -200,6 +202,20 @@ class TestYears:
     ) -> None:
         _live(script, segment_hits, read)
 
+    def test_a_message_of_before_a_renaming_that_comes_during_it_had_its_name_first(self) -> None:
+        """It waited in a queue; its path and the renamed one are one, in its spelling."""
+        here, there = [PAGE._replace(path="/a", at=0)], [PAGE._replace(path="/b", at=0)]
+        _live(
+            [
+                ("send", here, 2),
+                ("park", there, None),
+                ("redact", (Act.RENAME, "/a", "/B"), 0),
+                ("late", 0, 2),
+            ],
+            1,
+            4_000_000,
+        )
+
     @pytest.mark.prove
     @pytest.mark.usefixtures("share")
     @histories(750)
@@ -207,5 +223,5 @@ class TestYears:
     def test_so_it_is_for_as_long_as_one_cares_to_try(
         self, script: list[tuple[str, Any, Any]], segment_hits: int, read: int
     ) -> None:
-        """As above, for an hour."""
+        """As above, for a quarter of an hour."""
         _live(script, segment_hits, read)
