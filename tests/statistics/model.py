@@ -401,16 +401,18 @@ def deleting_day(group: str, statistic: str, day: str) -> list[Step]:
 
 
 def purging(group: str, statistic: str) -> list[Step]:
-    """The steps of the deletion of a statistic."""
+    """The steps of the deletion of a statistic. Its group is called what it was called when it was found."""
 
     def find(domain: Domain, context: Context_) -> Plain | None:
-        context["found"] = domain.statistic(group, statistic)
-        return error("NotFound") if context["found"] is None else None
+        found = domain.statistic(group, statistic)
+        if found is None:
+            return error("NotFound")
+        context["found"], context["label"] = found, domain.told(*found)
+        return None
 
     def purge(domain: Domain, context: Context_) -> Plain | None:
         if not domain.has(context["found"]):
             raise Again
-        context["label"] = domain.told(*context["found"])
         del domain.heads[context["found"][0]].members[context["label"][3]]
         return None
 

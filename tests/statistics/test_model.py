@@ -755,6 +755,17 @@ def test_a_group_that_is_made_for_want_of_another_is_made_while_that_is_still_mi
 
 
 @pytest.mark.usefixtures("world")
+def test_what_is_purged_while_its_group_is_renamed_is_shown_by_the_name_under_which_it_was_found() -> None:
+    """As in the answers of updates, at whichever moment of the purge the renaming comes."""
+    for position in range(_POSITIONS):
+        with _beginning() as history:
+            history.others = [("rename", "G", "N")]
+            history.faults.plan = [(position, INTERLEAVE, False)]
+            history.perform(0, 0, ("purge", "G", "x"))
+            history.finish()
+
+
+@pytest.mark.usefixtures("world")
 def test_what_purges_show_and_what_is_left_comes_to_all_that_was_counted() -> None:
     """However many count and purge at the same time: each count is in one purge's answer, or in what is left."""
     with standing_in():
