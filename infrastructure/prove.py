@@ -3,8 +3,8 @@
     python -m infrastructure.prove [PART] [--fresh]
 
 A part is a file of tests. It is not run again as long as nothing has changed that it could depend on, so that a run
-that was ended goes on where it was, and a test that is mended has only its own file run again. `PART` names some
-(`exports`: all with that in their names), which are run in any case; `--fresh` forgets what has passed.
+that was ended goes on where it was, and of mended tests only those are run again that import what was mended. `PART`
+names some (`exports`: all with that in their names), which are run in any case; `--fresh` forgets what has passed.
 """
 
 import ast
@@ -73,41 +73,45 @@ def parts(root: Path = ROOT) -> dict[str, Path]:
 def state(part: Path, root: Path = ROOT) -> str:
     """What tells apart the states of everything that the tests of a file depend on, the version of Python included.
 
-    Of the other files of tests those alone that it imports.
+    Of the Python files of tests those alone that it imports, or pytest for it.
     """
     known, imported = hashlib.sha256(sys.version.encode()), _imported(root / part, root)
     for file in _files(root):
-        if _of_tests(file) and file not in imported:
+        if file.suffix == ".py" and file.is_relative_to(root / "tests") and file not in imported:
             continue
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         known.update(f"{file.relative_to(root)}\0{content}\n".encode())
     return known.hexdigest()
 
 
-def _of_tests(file: Path) -> bool:
-    return file.match("test_*.py")
-
-
 def _imported(part: Path, root: Path) -> set[Path]:
-    """The files of `tests` that a file imports, at once or by others that it imports; itself included."""
-    found, left = set[Path](), [part]
+    """The files of `tests` that a file and what pytest loads for it import, at once or by others; these included."""
+    found, left = set[Path](), [part, *(folder / "conftest.py" for folder in part.parents if root in folder.parents)]
     while left:
         file = left.pop()
-        if file not in found and file.is_file():
-            found.add(file)
-            left += [root / f"{name.replace('.', '/')}.py" for name in _names(file) if name.startswith("tests.")]
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        for name in _names(file, root):
+            names = name.split(".")
+            if names[0] == "tests":
+                left += [root.joinpath(*names[:end], "__init__.py") for end in range(1, len(names) + 1)]
+                left.append(root.joinpath(*names).with_suffix(".py"))
     return found
 
 
-def _names(file: Path) -> Iterator[str]:
+def _names(file: Path, root: Path) -> Iterator[str]:
     """The full names of all that may be modules among what a file imports."""
+    package = file.relative_to(root).parent.parts
     for node in ast.walk(ast.parse(file.read_bytes())):
         match node:
             case ast.Import(names):
                 yield from (name.name for name in names)
-            case ast.ImportFrom(module=str(module), names=names, level=0):
-                yield module
-                yield from (f"{module}.{name.name}" for name in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                above = package[: len(package) + 1 - level] if level else ()
+                whole = ".".join((*above, *([module] if module else [])))
+                yield whole
+                yield from (f"{whole}.{name.name}" for name in names)
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -113,21 +113,26 @@ def test_a_state_is_what_tests_depend_on(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
 
     write("tests/test_one.py", "import json\n\nfrom tests.core import helping\n\n\ndef test() -> None: ...\n")
-    write("tests/core/helping.py", "from tests.test_two import check\n")
-    names = ("app.py", "pyproject.toml", "chalicelib/core.py", "tests/data/log.txt", "tests/conftest.py")
-    for name in (*names, "tests/test_two.py", "tests/test_three.py", "README.md"):
+    write("tests/core/helping.py", "from tests.test_two import check\nfrom . import beside\nfrom .near import this\n")
+    write("tests/conftest.py", "from tests import world\n")
+    names = (
+        *("app.py", "pyproject.toml", "chalicelib/core.py", "tests/data/log.txt", "tests/core/__init__.py"),
+        *("tests/core/beside.py", "tests/core/near.py", "tests/world.py"),
+    )
+    apart = ("README.md", "chalicelib/__pycache__/core.pyc", "tests/test_three.py", "tests/core/far.py")
+    for name in (*names, *apart, "tests/test_two.py"):
         write(name, "'old'")
     before = state(part, tmp_path)
-    for name in ("README.md", "chalicelib/__pycache__/core.pyc", "tests/test_three.py"):
+    for name in apart:
         write(name, "'new'")
     assert state(part, tmp_path) == before
     seen = {before}
-    for name in (*names, "tests/test_two.py", "tests/test_one.py"):
+    for name in (*names, "tests/test_two.py", "tests/conftest.py", "tests/core/helping.py", "tests/test_one.py"):
         write(name, "'new'")
         seen.add(state(part, tmp_path))
     (tmp_path / "tests" / "data" / "log.txt").rename(tmp_path / "tests" / "data" / "other.txt")
     seen.add(state(part, tmp_path))
-    assert len(seen) == 2 + len(names) + 2
+    assert len(seen) == 1 + len(names) + 4 + 1
 
 
 def test_parts_are_named_on_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
