@@ -32,7 +32,10 @@ def store() -> Accounts:
 
 @pytest.fixture
 def owner() -> Created:
-    """Of a site that is not the only one: that one would be found whatever host is asked for."""
+    """Of a site beside two others: the only one there is would be found whatever host is asked for, and the only one
+    that is left when this is deleted as well.
+    """
+    new_account()
     new_account()
     return new_account()
 
