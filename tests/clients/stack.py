@@ -181,6 +181,12 @@ class Service:
             more = page["more"]
             yield from page["hits"]
 
+    def views_arrived(self) -> None:
+        """Returns once what was accepted by now has been counted, whichever test has sent it."""
+        path = f"/{uuid.uuid4().hex}"
+        self.count({"path": path})
+        until("page views arrive", lambda: self.total(path_by_name="true", include_paths=path) == 1)
+
     def imports_arrived(self) -> None:
         """Returns once every import that was accepted by now has been counted: they are counted in order."""
         path = f"/{uuid.uuid4().hex}"

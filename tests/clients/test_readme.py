@@ -51,6 +51,7 @@ def test_the_demo_counts_two_page_views_and_imports_a_log(service: Service) -> N
     """Its four commands, one after the other, each with what the README says of it."""
     token, count, total, log, increment = commands(block("token=…"))
     assert token == "token=…"
+    service.views_arrived()
     before = service.total()
     assert json.loads(_run(count, service)) == {"status": "ok"}
     until("two visits are seen", lambda: service.total() == before + 2, patience=10)
