@@ -83,6 +83,7 @@ def _run(script: str, service: Service, directory: Path, **variables: str) -> st
 def test_page_views_sent_from_a_backend_are_counted(service: Service, tmp_path: Path) -> None:
     """Two hits, two visits, within ten seconds."""
     paths = {"path_by_name": "true", "include_paths": "/one,/two"}
+    service.views_arrived()
     before, before_these = service.total(), service.total(**paths)
     assert _run(HEADER + SENDING_FROM_A_BACKEND, service, tmp_path) == '{\n  "status": "ok"\n}\n'
     until("two visits are seen", lambda: service.total() == before + 2, patience=10)
