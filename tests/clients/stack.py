@@ -183,16 +183,17 @@ class Service:
 
     def views_arrived(self) -> None:
         """Returns once what was accepted by now has been counted, whichever test has sent it."""
-        path = f"/{uuid.uuid4().hex}"
-        self.count({"path": path})
-        until("page views arrive", lambda: self.total(path_by_name="true", include_paths=path) == 1)
+        self._arrives({}, {})
 
     def imports_arrived(self) -> None:
         """Returns once every import that was accepted by now has been counted: they are counted in order."""
+        self._arrives({"created_at": "2001-01-01T00:00:00Z"}, {"start": "2001-01-01", "end": "2001-01-01"})
+
+    def _arrives(self, hit: dict[str, str], query: dict[str, str]) -> None:
+        """Sends a page view of a path of its own, and waits until it is counted in a range."""
         path = f"/{uuid.uuid4().hex}"
-        self.count({"path": path, "created_at": "2001-01-01T00:00:00Z"})
-        query = {"start": "2001-01-01", "end": "2001-01-01", "path_by_name": "true", "include_paths": path}
-        until("imports arrive", lambda: self.total(**query) == 1)
+        self.count({"path": path, **hit})
+        until("it is counted", lambda: self.total(path_by_name="true", include_paths=path, **query) == 1)
 
 
 class Aws:

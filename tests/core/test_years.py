@@ -50,6 +50,8 @@ class Asked:
     wish: Wish
     becomes: Callable[[Row], Row | None]
     before: dict[int, Row]
+    settled: int
+    """So many of the rules of what stays out are those of redactions before this one."""
     came: set[str] = field(default_factory=set)
     """The paths of what has been delivered since, whenever it was accepted."""
     stay: int = 0
@@ -67,8 +69,8 @@ class Years:
     """Of messages that were accepted up to a moment, what stays out."""
     asked: Asked | None = None
     going: int = 0
-    """Events that the last step has delivered and that are to stay out: they are in as long as the redaction that takes
-    them out has left nothing in the log.
+    """Events that the last step has delivered and that only the redaction which is not through yet takes out: they are
+    in as long as that has left nothing in the log.
     """
 
     def go(self, name: str, first: Any, second: Any) -> None:
@@ -113,12 +115,17 @@ class Years:
         self.world.deliver(process, [message])
         if self.world.now - message.accepted > HORIZON:
             return 0
-        stay = sum(not any(message.accepted <= at and goes(hit) for at, goes in self.gone) for hit in message.hits)
+        stay = self._staying(message, len(self.gone))
         if self.asked is not None:
             self.asked.came |= {hit.path for hit in message.hits}
             self.asked.stay += stay
-            self.going = len(message.hits) - stay
+            self.going = self._staying(message, self.asked.settled) - stay
         return stay
+
+    def _staying(self, message: Message, rules: int) -> int:
+        """How many events of a message the first so many rules leave."""
+        gone = [goes for at, goes in self.gone[:rules] if message.accepted <= at]
+        return sum(not any(goes(hit) for goes in gone) for hit in message.hits)
 
     def _send(self, drawn: list[Hit], process: int) -> int:
         return self._deliver(self._accept(drawn), process)
@@ -146,13 +153,14 @@ class Years:
         if wanted is None:
             return
         what, becomes = wanted
+        settled = len(self.gone)
         if drawn[0] is Act.PURGE:
             self.gone.append((self.world.now, _purged(drawn[1], what.get("end", 1 << 60))))
         if drawn[0] is Act.ERASE:
             self.gone.append((self.world.now, lambda hit: drawn[2] in (hit.session, hit.previous)))
         before = self.redact.rows()
         wish = self.redact.redactions.begin(self.world.stream, drawn[0], **what)
-        self.asked = Asked(wish, becomes, before)
+        self.asked = Asked(wish, becomes, before, settled)
         self.world.now += 1
         turns = iter([100.0] * steps)
         self.redact._worker.work(self.world.stream, lambda: next(turns, 0.0))
