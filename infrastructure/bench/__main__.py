@@ -17,8 +17,8 @@ def main(*, quick: bool, write: bool) -> None:
     missed = [row for row in found if not row.kept]
     command = f"make bench{' (--quick)' if quick else ''}"
     caption = (
-        f"Made by `{command}`. The last {len(timed)} lines were measured on {timing.machine()}, with times as they would "
-        "be on the machine for which the budgets were made; all others are counted."
+        f"Made by `{command}`. The last {len(timed)} lines were measured on {timing.machine()}, with times as they "
+        "would be on the machine for which the budgets were made; all others are counted."
     )
     text = f"{table.markdown(found)}\n\n{caption}"
     click.echo(text)
